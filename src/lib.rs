@@ -32,6 +32,7 @@
 //! certificate                 certificates, and what is known of a client's TLS connection
 //! files                       files that are read again when they change
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
+//! figures                     numbers about sessions that other threads read
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! memory                      frees memory of idle queues
 //! server                      the process: live sessions, the configuration, the drain
@@ -54,6 +55,7 @@ pub mod connector;
 pub mod deadline;
 pub mod echo;
 pub mod failure;
+pub mod figures;
 pub mod files;
 pub mod flow;
 pub mod format;

@@ -32,6 +32,7 @@ use crate::{
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
     failure::{Failure, FailureLocation},
+    figures::SessionFigures,
     flow::{
         AckStatus, AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
         mailbox_room, recycle,
@@ -51,6 +52,7 @@ pub struct Connector {
     /// The first outgoing pipeline, or the session. It gets replies and pushes.
     back: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
+    figures: Arc<SessionFigures>,
     /// The upstream's `buffer`: the bytes that were read from the upstream and are not written to the client
     /// yet.
     budget: Arc<Budget>,
@@ -149,6 +151,7 @@ impl Connector {
             supervisor: links.supervisor,
             back: links.back,
             tracker: links.tracker,
+            figures: links.figures,
             budget: links.budget,
             exchange: InFlight::new(
                 upstream.exchange,

@@ -20,6 +20,7 @@ use crate::{
     connector::{exchange::Unsettled, journal::SessionJournal},
     event::EventNumber,
     failure::Failure,
+    figures::SessionFigures,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
     upstream::{Announced, Destination, Dialed, Dialing, Quiet},
     wire::CloseFrame,
@@ -41,6 +42,8 @@ pub struct ConnectorLinks {
     pub back: Edge<DataMessage>,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
+    /// The session's figures.
+    pub figures: Arc<SessionFigures>,
     /// The upstream's `buffer`: the bytes that the session's connectors have read and that are not written to
     /// the client yet.
     pub budget: Arc<Budget>,

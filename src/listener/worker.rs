@@ -22,6 +22,7 @@ use super::{
     state::{ListenerState, ServerState},
 };
 use crate::{
+    figures::SessionFigures,
     flow::Edge,
     log::Quoted,
     server::{Configuration, Registration, SessionId, SessionInfo},
@@ -78,7 +79,7 @@ impl ListenerWorker {
     }
 
     /// Registers a session. Until the guard is dropped, the session holds its permit and its configuration;
-    /// see [`ListenerWorker::attach`].
+    /// see [`ListenerWorker::attach`]. Returns the session's figures too.
     pub fn enter(
         &self,
         configuration: &WorkerConfiguration,
@@ -86,14 +87,17 @@ impl ListenerWorker {
         route: &Arc<Route>,
         peer: SocketAddr,
         permit: SessionPermit,
-    ) -> Box<dyn SessionGuard> {
-        let listener = Arc::clone(&configuration.listener);
-        let info = SessionInfo { id, listener, route: Arc::clone(route), peer, since: Instant::now() };
-        Box::new(Entry {
+    ) -> (Box<dyn SessionGuard>, Arc<SessionFigures>) {
+        let (listener, route) = (Arc::clone(&configuration.listener), Arc::clone(route));
+        let figures = Arc::<SessionFigures>::default();
+        let since = Instant::now();
+        let info = SessionInfo { id, listener, route, peer, since, figures: Arc::clone(&figures) };
+        let entry = Entry {
             _registration: self.server.registry.enter(info),
             _permit: permit,
             _configuration: Arc::clone(&configuration.shared),
-        })
+        };
+        (Box::new(entry), figures)
     }
 
     /// Logs a refusal. At most one line for each reason is written within [`PAUSE`]; the next line has the

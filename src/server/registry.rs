@@ -16,6 +16,7 @@ use super::{
     status::{Live, Status},
 };
 use crate::{
+    figures::SessionFigures,
     flow::Edge,
     session::Control,
     settings::{Listener, Route},
@@ -68,6 +69,8 @@ pub struct SessionInfo {
     pub peer: SocketAddr,
     /// When the session's handshake was accepted.
     pub since: Instant,
+    /// What the session has done so far. Reading it wakes nobody.
+    pub figures: Arc<SessionFigures>,
 }
 
 /// The state of a session in the registry.
@@ -219,6 +222,7 @@ mod tests {
             route: Arc::clone(&settings.routes[0]),
             peer: (Ipv4Addr::LOCALHOST, 9).into(),
             since: Instant::now(),
+            figures: Arc::default(),
         }
     }
 
@@ -242,6 +246,17 @@ mod tests {
         held.truncate(2);
         assert_eq!(ids(&registry, usize::MAX), [0, 1]);
         assert_eq!(registry.status().live(), 2);
+    }
+
+    #[test]
+    fn the_figures_of_a_session_are_read_without_its_actor() {
+        let (settings, registry) = (settings(), registry());
+        let info = info(&settings, 0);
+        let figures = Arc::clone(&info.figures);
+        let _registration = registry.enter(info);
+        figures.received.message(7);
+        let (info, _) = registry.sessions(1).remove(0);
+        assert_eq!(info.figures.totals().received.bytes, 7);
     }
 
     #[test]

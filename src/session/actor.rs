@@ -40,6 +40,7 @@ use crate::{
     deadline::Deadline,
     event::{Data, Event, EventNumber, Origin, Record},
     failure::{Failure, FailureLocation},
+    figures::SessionFigures,
     flow::{AckTracker, Batch, Budget, Cause, DataMessage, Envelope, Kind, Loss, mailbox_room},
     format_error::FormatError,
     pipeline::Attach,
@@ -56,6 +57,7 @@ const MAX_IN_FLIGHT: usize = 128;
 /// A client's session.
 pub struct Session {
     tracker: Arc<AckTracker>,
+    figures: Arc<SessionFigures>,
     listener: Arc<Listener>,
     down: Downstream,
     delivery: Delivery<ClientFrame>,
@@ -116,6 +118,7 @@ impl Session {
     fn new(parts: Parts, mut links: SessionLinks) -> Self {
         let Parts {
             tracker,
+            figures,
             listener,
             upstream,
             socket,
@@ -134,8 +137,12 @@ impl Session {
         let channel = Channel::new(socket, Role::Server, limits, &listener.format, &budget, rest);
         Self {
             tracker,
-            down: Downstream::new(channel, listener.slow_consumer),
-            delivery: Delivery::new(upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order())),
+            down: Downstream::new(channel, listener.slow_consumer, Arc::clone(&figures)),
+            delivery: Delivery::new(
+                upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order()),
+                Arc::clone(&figures),
+            ),
+            figures,
             upstream_budget: links.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
             limiters: Limiters::new(&listener, rates),
@@ -192,8 +199,14 @@ impl Session {
     fn received(&mut self, received: Received) {
         match received {
             Received::Event(decoded) => self.accept(decoded),
-            Received::Message(_) if self.has_outlived() => self.reject(Failure::outlived()),
-            Received::Message(message) => self.admit(message),
+            Received::Message(message) => {
+                self.figures.received.message(message.len());
+                self.figures.active(self.batch.now_ns());
+                match self.has_outlived() {
+                    true => self.reject(Failure::outlived()),
+                    false => self.admit(message),
+                }
+            }
             Received::Control => {}
             Received::Close(frame) => {
                 self.finish_input();

@@ -4,11 +4,13 @@
 //! No actors, sockets or clocks are used here. `O` is an output for the client: a frame with its permit.
 //! Methods pass the outputs that may be sent now to their argument `emit`.
 
+use std::sync::Arc;
+
 use super::{
-    ledger::{Counts, Ledger, Outcome, Settled},
+    ledger::{Ledger, Outcome, Settled},
     sequencer::{Position, Sequencer},
 };
-use crate::{event::EventNumber, failure::Failure};
+use crate::{event::EventNumber, failure::Failure, figures::SessionFigures};
 
 /// The outcomes that a session must still give, and the order of its messages to the client.
 #[derive(Debug)]
@@ -23,19 +25,20 @@ pub struct Delivery<O> {
     /// Events that are not in the ledger, such as failed pushes, for which an error reply is expected. Each
     /// has the position of the error reply.
     unowned: Vec<(EventNumber, Option<Position>)>,
-    pushed: u64,
+    /// Where events, outcomes and pushes are counted.
+    figures: Arc<SessionFigures>,
 }
 
 impl<O> Delivery<O> {
-    /// Creates an instance without events.
-    pub fn new(ordered: bool) -> Self {
+    /// Creates an instance without events, which counts in `figures`.
+    pub fn new(ordered: bool, figures: Arc<SessionFigures>) -> Self {
         Self {
             ordered,
-            ledger: Ledger::default(),
+            ledger: Ledger::new(Arc::clone(&figures)),
             sequencer: Sequencer::default(),
             last_reply: None,
             unowned: Vec::new(),
-            pushed: 0,
+            figures,
         }
     }
 
@@ -70,7 +73,7 @@ impl<O> Delivery<O> {
 
     /// Sends a push. It does not overtake replies that the upstream sent before it.
     pub fn push(&mut self, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        self.pushed += 1;
+        self.figures.pushed.add(1);
         for output in outputs {
             match (self.ordered, self.last_reply) {
                 (true, Some(position)) => self.sequencer.put(position, output, &mut emit),
@@ -143,7 +146,7 @@ impl<O> Delivery<O> {
         mut emit: impl FnMut(O),
     ) {
         let Some(position) = self.take_unowned(event) else { return self.push(outputs, emit) };
-        self.pushed += 1;
+        self.figures.pushed.add(1);
         match position {
             Some(position) if self.ordered => {
                 outputs.into_iter().for_each(|output| self.sequencer.put(position, output, &mut emit));
@@ -186,14 +189,10 @@ impl<O> Delivery<O> {
         self.ledger.is_empty() && self.sequencer.is_empty() && self.unowned.is_empty()
     }
 
-    /// Number of events for each outcome.
-    pub fn counts(&self) -> Counts {
-        self.ledger.counts()
-    }
-
-    /// Number of messages sent to the client that settle no event.
-    pub fn pushed(&self) -> u64 {
-        self.pushed
+    /// Where events, outcomes and pushes are counted.
+    #[cfg(test)]
+    pub fn figures(&self) -> &SessionFigures {
+        &self.figures
     }
 
     fn end_error(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
@@ -252,7 +251,7 @@ mod tests {
 
     impl Client {
         fn new(ordered: bool) -> Self {
-            Self { delivery: Delivery::new(ordered), got: Vec::new() }
+            Self { delivery: Delivery::new(ordered, Arc::default()), got: Vec::new() }
         }
 
         fn reply(&mut self, event: u64) {
@@ -344,7 +343,7 @@ mod tests {
             assert!(client.delivery.awaits_error(EventNumber(0)));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
-            assert_eq!(client.delivery.pushed(), 1, "it settles nothing");
+            assert_eq!(client.delivery.figures().pushed.get(), 1, "it settles nothing");
             assert!(client.delivery.is_idle());
         }
     }
@@ -374,8 +373,8 @@ mod tests {
         client.reply(0);
         client.error(0);
         assert_eq!(client.got, ["reply 0", "error 0"]);
-        assert_eq!(client.delivery.pushed(), 1);
-        assert_eq!(client.delivery.counts().errored, 1);
+        assert_eq!(client.delivery.figures().pushed.get(), 1);
+        assert_eq!(client.delivery.figures().counts().errored, 1);
     }
 
     #[test]
@@ -387,7 +386,7 @@ mod tests {
         client.reply(1);
         client.delivery.error_dropped(EventNumber(0), |output| client.got.push(output));
         assert_eq!(client.got, ["reply 1"]);
-        assert_eq!(client.delivery.counts().dropped, 1);
+        assert_eq!(client.delivery.figures().counts().dropped, 1);
     }
 
     /// How an event ends in the test.

@@ -1,16 +1,16 @@
 //! Compares ledger and delivery with simple models after each of a series of random operations (guarantees
 //! C1, C2).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 
 use super::{
     delivery::Delivery,
-    ledger::{Counts, Ledger, Outcome, Settled},
+    ledger::{Ledger, Outcome, Settled},
     sequencer_tests::ModelSequencer,
 };
-use crate::event::EventNumber;
+use crate::{event::EventNumber, figures::Counts};
 
 /// An unsettled event.
 #[derive(Debug, Clone, Copy)]
@@ -250,7 +250,13 @@ struct Compared {
 impl Compared {
     fn new(ordered: bool) -> Self {
         let model = ModelDelivery { ordered, ..ModelDelivery::default() };
-        Self { delivery: Delivery::new(ordered), model, got: Vec::new(), made: 0, accepted: 0 }
+        Self {
+            delivery: Delivery::new(ordered, Arc::default()),
+            model,
+            got: Vec::new(),
+            made: 0,
+            accepted: 0,
+        }
     }
 
     fn outputs(&mut self, count: usize) -> Vec<u32> {
@@ -319,8 +325,8 @@ impl Compared {
 
     fn check(&mut self) {
         assert_eq!(self.got, self.model.sequencer.out, "messages to the client");
-        assert_eq!(self.delivery.counts(), self.model.ledger.counts);
-        assert_eq!(self.delivery.pushed(), self.model.pushed);
+        assert_eq!(self.delivery.figures().counts(), self.model.ledger.counts);
+        assert_eq!(self.delivery.figures().pushed.get(), self.model.pushed);
         assert_eq!(self.delivery.open(), self.model.ledger.open.keys().copied().collect::<Vec<_>>());
         assert_eq!(self.delivery.unsettled(), self.model.ledger.open.len());
         assert_eq!(self.delivery.is_idle(), self.model.is_idle());
@@ -399,7 +405,7 @@ proptest! {
         compared.end();
         compared.check();
         prop_assert!(compared.delivery.is_idle());
-        let Counts { accepted, answered, delivered, errored, dropped } = compared.delivery.counts();
+        let Counts { accepted, answered, delivered, errored, dropped } = compared.delivery.figures().counts();
         prop_assert_eq!(accepted, answered + delivered + errored + dropped, "each event has one outcome");
         compared.got.sort_unstable();
         prop_assert_eq!(compared.got, (0..compared.made).collect::<Vec<_>>(), "each output is sent once");

@@ -3,6 +3,7 @@
 
 use std::{
     io,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -11,7 +12,8 @@ use super::{
     barrier::Barrier,
 };
 use crate::{
-    channel::Channel, event::EventNumber, flow::Permit, net::Stream, settings::SlowConsumer, wire::Message,
+    channel::Channel, event::EventNumber, figures::SessionFigures, flow::Permit, net::Stream,
+    settings::SlowConsumer, turn::now_ns, wire::Message,
 };
 
 /// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
@@ -26,6 +28,16 @@ pub(super) struct ClientFrame {
     pub(super) permit: Option<Permit>,
     pub(super) class: Class,
 }
+
+/// A message that is queued for the socket.
+pub(super) struct Sending {
+    /// The event's permit; `None` except in the last message of the event.
+    permit: Option<Permit>,
+    /// The length of the payload.
+    bytes: usize,
+}
+
+type ClientChannel = Channel<Stream, Sending>;
 
 /// Whether a frame may be dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +55,13 @@ pub(super) enum Class {
 
 /// The client's connection, and the backlog of frames for it.
 pub(super) struct Downstream {
-    pub(super) channel: Channel<Stream, Option<Permit>>,
+    pub(super) channel: ClientChannel,
     /// What follows a notice that the upstream connection was replaced.
     barrier: Barrier<ClientFrame>,
     /// The backlog; `None` when messages are never dropped, so that all frames are queued for the socket.
     backlog: Option<Box<Backlog<ClientFrame>>>,
+    /// Where messages that were written or dropped are counted.
+    figures: Arc<SessionFigures>,
 }
 
 impl QueuedFrame for ClientFrame {
@@ -61,20 +75,20 @@ impl QueuedFrame for ClientFrame {
 }
 
 impl Downstream {
-    pub(super) fn new(channel: Channel<Stream, Option<Permit>>, policy: SlowConsumer) -> Self {
+    pub(super) fn new(channel: ClientChannel, policy: SlowConsumer, figures: Arc<SessionFigures>) -> Self {
         let keep = match policy {
             SlowConsumer::Disconnect => None,
             SlowConsumer::DropOldest => Some(Keep::Newest),
             SlowConsumer::DropNewest => Some(Keep::Oldest),
         };
         let backlog = keep.map(|keep| Box::new(Backlog::new(keep)));
-        Self { channel, barrier: Barrier::default(), backlog }
+        Self { channel, barrier: Barrier::default(), backlog, figures }
     }
 
     /// Queues a frame, once the notices before it have been queued. After the proxy's close frame it is dropped,
     /// because nothing may follow a close frame, which already says that the session is over.
     pub(super) fn emit(&mut self, frame: ClientFrame) {
-        let Self { channel, barrier, backlog } = self;
+        let Self { channel, barrier, backlog, .. } = self;
         let mut queue = |frame| queue(channel, backlog, frame);
         match frame.class {
             Class::Replaced(event) => {
@@ -84,6 +98,7 @@ impl Downstream {
             Class::Notice => queue(frame),
             Class::Owed | Class::Push => barrier.pass(frame, queue),
         }
+        self.count_discarded();
     }
 
     fn send(&mut self, frame: ClientFrame) {
@@ -93,13 +108,26 @@ impl Downstream {
     /// Writes until the socket is full. Ready when everything that may be sent now is written.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.channel.link().poll_flush(cx, drop))?;
+            ready!(self.flush_queued(cx))?;
             // The notice of a gap must be sent before the rest of the backlog.
             let has_gap = self.backlog.as_ref().is_some_and(|backlog| backlog.has_gap());
             if has_gap || !self.refill() {
                 return Poll::Ready(Ok(()));
             }
         }
+    }
+
+    /// Writes what is queued for the socket, and counts the messages that are written.
+    fn flush_queued(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (figures, mut has_written) = (&self.figures, false);
+        let flushed = self.channel.link().poll_flush(cx, |sending| {
+            figures.sent.message(sending.bytes);
+            has_written = true;
+        });
+        if has_written {
+            figures.active(now_ns());
+        }
+        flushed
     }
 
     /// Moves frames from the backlog to the socket's queue, up to [`AHEAD`] bytes. Returns false when there
@@ -121,7 +149,9 @@ impl Downstream {
         let Some(backlog) = &mut self.backlog else { return false };
         let freed = backlog.start_dropping();
         self.channel.link().restart_write_timer();
-        freed && self.channel.link().outbox().tokens().flatten().all(Permit::has_room)
+        self.count_discarded();
+        let queued = self.channel.link().outbox();
+        freed && queued.tokens().filter_map(|sending| sending.permit.as_ref()).all(Permit::has_room)
     }
 
     /// Number of dropped messages to report, once the client reads again; `None` when there are none.
@@ -156,7 +186,7 @@ impl Downstream {
 
     /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped or which has no frame.
     pub(super) fn forget_notice(&mut self, event: EventNumber) {
-        let Self { channel, barrier, backlog } = self;
+        let Self { channel, barrier, backlog, .. } = self;
         barrier.forget(event, |frame| queue(channel, backlog, frame));
         if let Some(backlog) = &mut self.backlog
             && backlog.expects(event)
@@ -167,7 +197,7 @@ impl Downstream {
 
     /// Moves everything that waits to the socket's queue, because the close frame comes next.
     pub(super) fn release(&mut self) {
-        let Self { channel, barrier, backlog } = self;
+        let Self { channel, barrier, backlog, .. } = self;
         barrier.forget_all(|frame| queue(channel, backlog, frame));
         for frame in self.backlog.as_mut().map(|backlog| backlog.take()).unwrap_or_default() {
             self.send(frame);
@@ -176,16 +206,18 @@ impl Downstream {
 
     /// Number of messages dropped since the session began.
     pub(super) fn discarded(&self) -> u64 {
-        self.backlog.as_ref().map_or(0, |backlog| backlog.total())
+        self.figures.discarded.get()
+    }
+
+    fn count_discarded(&self) {
+        if let Some(backlog) = &self.backlog {
+            self.figures.discarded.set(backlog.total());
+        }
     }
 }
 
 /// Queues a frame for the socket, or adds it to the backlog.
-fn queue(
-    channel: &mut Channel<Stream, Option<Permit>>,
-    backlog: &mut Option<Box<Backlog<ClientFrame>>>,
-    frame: ClientFrame,
-) {
+fn queue(channel: &mut ClientChannel, backlog: &mut Option<Box<Backlog<ClientFrame>>>, frame: ClientFrame) {
     match backlog {
         Some(backlog) if frame.class == Class::Notice => {
             let is_last = frame.permit.is_some();
@@ -196,6 +228,8 @@ fn queue(
     }
 }
 
-fn send(channel: &mut Channel<Stream, Option<Permit>>, frame: ClientFrame) {
-    let _ = channel.link().push(frame.message, frame.permit);
+fn send(channel: &mut ClientChannel, frame: ClientFrame) {
+    let ClientFrame { message, permit, .. } = frame;
+    let bytes = message.len();
+    let _ = channel.link().push(message, Sending { permit, bytes });
 }

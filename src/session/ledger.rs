@@ -4,10 +4,10 @@
 //! gets exactly one outcome. Copies that a pipeline makes of an event share its entry: the event is settled
 //! when its last copy ends, with the most severe outcome of all copies.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::sequencer::Position;
-use crate::{event::EventNumber, wire::memory};
+use crate::{event::EventNumber, figures::SessionFigures, wire::memory};
 
 /// The outcome of an event, from the least to the most severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,26 +22,12 @@ pub enum Outcome {
     Errored,
 }
 
-/// Number of events for each outcome. `accepted` is the sum of the others and of the unsettled events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Number of all accepted events.
-    pub accepted: u64,
-    /// Number of events whose reply was sent to the client.
-    pub answered: u64,
-    /// Number of events that were written to the upstream connection and need no reply.
-    pub delivered: u64,
-    /// Number of events that failed.
-    pub errored: u64,
-    /// Number of events that a pipeline dropped.
-    pub dropped: u64,
-}
-
 /// Events accepted and not yet settled, in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Ledger {
     open: VecDeque<LedgerEntry>,
-    counts: Counts,
+    /// Where events and outcomes are counted.
+    figures: Arc<SessionFigures>,
 }
 
 #[derive(Debug)]
@@ -71,10 +57,15 @@ pub enum Settled {
 }
 
 impl Ledger {
+    /// Creates an empty ledger that counts in `figures`.
+    pub fn new(figures: Arc<SessionFigures>) -> Self {
+        Self { open: VecDeque::new(), figures }
+    }
+
     /// Adds an entry. Events must be accepted in the order of their numbers.
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
-        self.counts.accepted += 1;
+        self.figures.accepted.add(1);
         self.open.push_back(LedgerEntry {
             event,
             position,
@@ -167,18 +158,20 @@ impl Ledger {
     }
 
     /// Number of events for each outcome.
-    pub fn counts(&self) -> Counts {
-        self.counts
+    #[cfg(test)]
+    pub fn counts(&self) -> crate::figures::Counts {
+        self.figures.counts()
     }
 
     fn close(&mut self, at: usize) -> Option<Position> {
         let entry = self.open.remove(at)?;
-        match entry.outcome {
-            Outcome::Dropped => self.counts.dropped += 1,
-            Outcome::Delivered => self.counts.delivered += 1,
-            Outcome::Answered => self.counts.answered += 1,
-            Outcome::Errored => self.counts.errored += 1,
-        }
+        let count = match entry.outcome {
+            Outcome::Dropped => &self.figures.dropped,
+            Outcome::Delivered => &self.figures.delivered,
+            Outcome::Answered => &self.figures.answered,
+            Outcome::Errored => &self.figures.errored,
+        };
+        count.add(1);
         memory::shrink_if_idle(&mut self.open);
         entry.position
     }
@@ -203,6 +196,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::sequencer::Sequencer, *};
+    use crate::figures::Counts;
 
     #[test]
     fn an_event_is_settled_once() {

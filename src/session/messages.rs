@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
     event::{Data, Origin, Record},
+    figures::SessionFigures,
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
     pipeline::{LazyChain, Output},
@@ -32,6 +33,8 @@ use crate::{
 pub struct Parts {
     /// The tracker that assigns the event numbers and collects the outcomes.
     pub tracker: Arc<AckTracker>,
+    /// The session's figures, which its registration has too.
+    pub figures: Arc<SessionFigures>,
     /// The listener that accepted the client.
     pub listener: Arc<Listener>,
     /// The route's upstream, if it has one.

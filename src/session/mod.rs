@@ -32,7 +32,6 @@ mod sequencer_tests;
 
 pub use actor::Session;
 pub use known::{KnownClient, LoggedClaims};
-pub use ledger::Counts;
 pub use lifetime::{Due, Lifetime, LifetimeEnd, Moment};
 pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};
 pub use renewal::{Check, Renewal};

@@ -194,6 +194,7 @@ impl Supervisor {
             supervisor: Edge::to(&ctx.address()),
             back: self.links.back.clone(),
             tracker: Arc::clone(&self.links.tracker),
+            figures: Arc::clone(&self.links.figures),
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
             reads_origin: self.links.reads_origin,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use actix::Message;
 
 use crate::{
+    figures::SessionFigures,
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
     settings,
@@ -30,6 +31,8 @@ pub struct SupervisorLinks {
     pub back: Edge<DataMessage>,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
+    /// The session's figures.
+    pub figures: Arc<SessionFigures>,
     /// The upstream's `buffer`: the bytes that the connectors have read and that are not written to the
     /// client yet.
     pub budget: Arc<Budget>,

@@ -13,6 +13,7 @@ use std::{rc::Rc, sync::Arc};
 use actix::Addr;
 
 use crate::{
+    figures::SessionFigures,
     flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
     pipeline::{IsOwnUrl, LazyChain, Output, PipelineChain, UpstreamEdge},
     session::{self, FirstData, Parts, Session, SupervisorEdge},
@@ -31,17 +32,17 @@ pub struct UpstreamStart {
 
 /// Starts a session and all actors that belong to it.
 pub fn start(parts: Parts, route: &Arc<Route>, upstream_start: Option<UpstreamStart>) -> Addr<Session> {
-    let tracker = Arc::clone(&parts.tracker);
+    let (tracker, figures) = (Arc::clone(&parts.tracker), Arc::clone(&parts.figures));
     let global_budget = Arc::clone(&parts.global_budget);
     let room = parts.listener.limits.buffer;
     Session::start(parts, |session| {
-        link_actors(session, &tracker, &global_budget, room, route, upstream_start)
+        link_actors(session, (&tracker, &figures), &global_budget, room, route, upstream_start)
     })
 }
 
 fn link_actors(
     session: &Addr<Session>,
-    tracker: &Arc<AckTracker>,
+    (tracker, figures): (&Arc<AckTracker>, &Arc<SessionFigures>),
     global_budget: &Arc<GlobalBudget>,
     room: usize,
     route: &Arc<Route>,
@@ -69,8 +70,7 @@ fn link_actors(
     let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
     let key = plan.key.clone();
     let first_data = key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) });
-    let is_own = is_own(&plan);
-    let budget = Budget::new(plan.settings().limits.buffer, global_budget);
+    let (is_own, budget) = (is_own(&plan), Budget::new(plan.settings().limits.buffer, global_budget));
     let mut incoming = Output::End;
     let supervisor = Supervisor::start(
         plan,
@@ -84,6 +84,7 @@ fn link_actors(
                 output: started.last.unwrap_or_else(|| Edge::rare(session)),
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
                 tracker: Arc::clone(tracker),
+                figures: Arc::clone(figures),
                 budget: Arc::clone(&budget),
                 room,
                 keeps_client: route.keeps_client(),
@@ -115,6 +116,8 @@ fn errors_room(room: usize, route: &Route) -> usize {
         .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
 }
 
+#[cfg(test)]
+mod figures_tests;
 #[cfg(test)]
 mod switching_tests;
 #[cfg(test)]

@@ -65,6 +65,7 @@ impl Rig {
             output: Edge::to(&output),
             back: Edge::to(&session),
             tracker: Arc::clone(&tracker),
+            figures: Arc::default(),
             budget: Budget::new(64 << 10, &GlobalBudget::new(usize::MAX)),
             room: 64 << 10,
             keeps_client: true,

@@ -70,7 +70,7 @@ impl Peer {
         Self(Link::new(socket, role, LIMITS, &LivenessConfig::OFF, Bytes::new()))
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(super) async fn send(&mut self, text: &str) {
         self.0.push(Message::Text(text.into()), ()).unwrap();
         poll_fn(|cx| self.0.poll_flush(cx, drop)).await.unwrap();
     }
@@ -129,7 +129,7 @@ impl TestBed {
         Self { settings, count: Arc::default(), tracker: Weak::new() }
     }
 
-    fn route(&self) -> &Arc<Route> {
+    pub(super) fn route(&self) -> &Arc<Route> {
         &self.settings.routes[0]
     }
 
@@ -149,12 +149,13 @@ impl TestBed {
     }
 
     /// Creates the parts of a new session, and the client's end of its socket.
-    async fn parts(&mut self) -> (Parts, Peer) {
+    pub(super) async fn parts(&mut self) -> (Parts, Peer) {
         let (client, socket) = pair().await;
         let tracker = AckTracker::new(1, 0);
         self.tracker = Arc::downgrade(&tracker);
         let parts = Parts {
             tracker,
+            figures: Arc::default(),
             listener: Arc::clone(&self.settings.listeners[0]),
             upstream: self.route().upstream.clone(),
             socket: socket.into(),
@@ -207,7 +208,7 @@ impl TestBed {
     }
 
     /// Waits until the session and all its actors are gone.
-    async fn gone(&self) {
+    pub(super) async fn gone(&self) {
         while self.count.load(SeqCst) > 0 || self.tracker.strong_count() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -27,6 +27,9 @@ impl Connector {
     /// Reports a gap, if the client gets notices. The client gets the notice after the messages that were read before,
     /// and before all later ones.
     pub(super) fn notice(&mut self, gap: Gap) {
+        if gap.missing != Missing::None {
+            self.figures.gaps.add(1);
+        }
         if self.has_notices {
             let ticket = self.tracker.issue(Cause::Push);
             self.send_back(DataMessage::Notice(Box::new(Notice { ticket, gap })));

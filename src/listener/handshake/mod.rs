@@ -50,6 +50,7 @@ use crate::{
     certificate::TlsFacts,
     client_address::Chain,
     event::{EventNumber, Origin},
+    figures::SessionFigures,
     flow::AckTracker,
     log::Quoted,
     net::Stream,
@@ -116,6 +117,7 @@ struct Prepared {
 struct Admitted {
     id: SessionId,
     guard: Box<dyn SessionGuard>,
+    figures: Arc<SessionFigures>,
     /// The rate limits that the session shares with others.
     rates: Vec<SharedLimit>,
 }
@@ -214,9 +216,9 @@ impl Handshake {
         let id = self.worker.next_session();
         let rates = permit.rates(&self.configuration.listener);
         // From here on, a drain waits for the session.
-        let guard = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
+        let (guard, figures) = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {
-            Ok(()) => self.open(context, &rest, target, Admitted { id, guard, rates }),
+            Ok(()) => self.open(context, &rest, target, Admitted { id, guard, figures, rates }),
             Err(_) => self.log_disconnect(),
         }
     }
@@ -232,7 +234,7 @@ impl Handshake {
     ) {
         let Self { worker, configuration, stream, peer, local: _, tls: _, slot, pending } = self;
         let (id, route) = (worker.next_session(), Arc::clone(&exchange.plan.route));
-        let _guard = worker.enter(&configuration, id, &route, peer, permit);
+        let (_guard, _) = worker.enter(&configuration, id, &route, peer, permit);
         // A drain waits for the session from now on, and the handshake's slot is free.
         drop((slot, pending, unanswered));
         let (method, path) = (&context.head.method, context.path());
@@ -283,7 +285,7 @@ impl Handshake {
         let Self { worker, configuration, stream, tls: _, peer, local: _, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start, added: _ } = target;
-        let Admitted { id, guard, rates } = admitted;
+        let Admitted { id, guard, figures, rates } = admitted;
         if let Err(error) = stream.tune(&listener.tcp) {
             // The socket has failed. The session notices when it reads.
             log::debug!("cannot set socket options listener={} peer={peer}: {error}", listener.name);
@@ -306,6 +308,7 @@ impl Handshake {
         let local = context.local.filter(|_| route.reads_origin());
         let parts = Parts {
             tracker,
+            figures,
             listener: Arc::clone(listener),
             upstream: route.upstream.clone(),
             socket: stream,

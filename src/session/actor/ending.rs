@@ -11,6 +11,7 @@ use actix::{ActorContext, Context};
 use super::Session;
 use crate::{
     failure::Failure,
+    figures::SessionTotals,
     flow::Cause,
     log::Quoted,
     session::{known::LoggedClaims, messages::Drain},
@@ -158,10 +159,10 @@ impl Session {
     fn log_end(&self, intent: &CloseIntent) {
         let (code, reason) = intent.to_log();
         let side = intent.side();
-        let counts = self.delivery.counts();
+        let SessionTotals { counts, pushed, discarded, .. } = self.figures.totals();
         log::info!(
             "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
-             delivered={} errored={} dropped={} unsettled={} pushed={} discarded={} seconds={:.3}{}",
+             delivered={} errored={} dropped={} unsettled={} pushed={pushed} discarded={discarded} seconds={:.3}{}",
             Quoted(reason),
             counts.accepted,
             counts.answered,
@@ -169,8 +170,6 @@ impl Session {
             counts.errored,
             counts.dropped,
             self.delivery.unsettled(),
-            self.delivery.pushed(),
-            self.down.discarded(),
             self.opened.elapsed().as_secs_f64(),
             LoggedClaims(self.known.as_deref()),
         );

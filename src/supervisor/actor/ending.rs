@@ -145,7 +145,7 @@ impl Supervisor {
                 let step = self.moving.ended();
                 self.take_step(step, ctx);
             }
-            Step::Log => self.log_replaced(ending),
+            Step::Log => self.report_replaced(ending),
             Step::EndMove => {
                 self.stop_moving();
                 self.fail_moving();
@@ -167,8 +167,10 @@ impl Supervisor {
         self.redial_later(&lost, ctx);
     }
 
-    fn log_replaced(&self, ending: &Ending) {
+    /// Reports a lost connection that the other one of a move replaces at once.
+    fn report_replaced(&self, ending: &Ending) {
         if let Some(lost) = ending.lost() {
+            self.count_restart();
             let verdict = Verdict { delay: Duration::ZERO, gives_up: false, ..lost.verdict };
             self.log_restart(&Lost { verdict, ..lost });
         }

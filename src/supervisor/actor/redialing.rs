@@ -48,12 +48,14 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         if lost.redial == Redial::OnDemand {
+            self.count_restart();
             return self.log_pause(lost);
         }
         self.log_restart(lost);
         if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
             return self.close_given_up();
         }
+        self.count_restart();
         if lost.verdict.attempt == 1 {
             // The policy counts the lost connection as good.
             self.early = 0;
@@ -177,6 +179,11 @@ impl Supervisor {
             let reason = &reply::reason(failure);
             self.redial_when(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ready, ctx);
         }
+    }
+
+    /// Counts a lost connection or a failed dial after which another attempt follows.
+    pub(super) fn count_restart(&self) {
+        self.links.figures.restarts.add(1);
     }
 
     pub(super) fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
