@@ -11,6 +11,7 @@
     reason = "a test fails by panicking and prints for its reader, and nothing here is a public interface"
 )]
 
+mod admin;
 mod admission;
 mod affinity;
 mod architecture;

@@ -88,12 +88,26 @@ pub fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// When the file is not a regular file, cannot be read, is too long, or is not UTF-8.
 pub fn read_regular(path: &Path) -> io::Result<String> {
-    // Without the flag, opening a named pipe would wait for a writer.
+    text(open_regular(path)?)
+}
+
+/// Reads a text file as [`read_regular`] does. Returns the text and the permissions of the file.
+///
+/// # Errors
+/// The same errors as [`read_regular`].
+pub fn read_with_mode(path: &Path) -> io::Result<(String, u32)> {
+    let file = open_regular(path)?;
+    let mode = file.metadata()?.mode();
+    Ok((text(file)?, mode))
+}
+
+/// Opens a regular file, without waiting for a writer of a named pipe.
+fn open_regular(path: &Path) -> io::Result<fs::File> {
     let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
     }
-    text(file)
 }
 
 fn text(file: fs::File) -> io::Result<String> {

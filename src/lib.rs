@@ -36,7 +36,7 @@
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! memory                      frees memory of idle queues
 //! server                      the process: live sessions, the configuration, the drain
-//! admin                       health pages
+//! admin                       the admin server: health pages and the API of operators
 //! echo                        the demo upstream
 //! tools                       programs without a proxy: evaluation and formatting
 //! ```

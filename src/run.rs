@@ -5,7 +5,7 @@ use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use crate::{
-    admin,
+    admin::{self, AdminState},
     authenticator::Keepers,
     listener::{self, OpenListener, ServerState},
     log::Quoted,
@@ -48,7 +48,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let admin = settings.admin.as_ref().map(|admin| {
         let listening = admin::bind(admin)?;
         log_listening("admin", &listening)?;
-        admin::serve(listening.sockets, Arc::clone(&status))
+        admin::serve(listening.sockets, AdminState::new(Arc::clone(&shared), admin.clone()))
     });
     let admin = admin.transpose()?;
     let admin_handle = admin.as_ref().map(|admin| admin.handle());

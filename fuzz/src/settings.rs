@@ -72,6 +72,10 @@ impl Host for FakeHost {
         }
     }
 
+    fn read_with_mode(&self, path: &Path) -> io::Result<(String, u32)> {
+        Ok((self.read(path)?, 0o600))
+    }
+
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
         let Some((host, port)) = address.rsplit_once(':') else {
             return Err(io::ErrorKind::InvalidInput.into());

@@ -55,6 +55,11 @@ impl Settings {
         Self::request(url).with(r#"listener.ws.codec = "json""#).with(r#"upstream.echo.codec = "json""#)
     }
 
+    /// Lets operators with [`TOKEN`](super::TOKEN) take actions.
+    pub fn operated(self) -> Self {
+        self.with(&format!("admin.token_file = {:?}", super::token_file()))
+    }
+
     /// Sets a key, as in `.with(r#"upstream.echo.exchange = "request""#)`.
     pub fn with(mut self, line: &str) -> Self {
         set(&mut self.keys, line);

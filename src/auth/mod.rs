@@ -5,6 +5,7 @@
 //! | `credential` | where a request has its credential, and the request without it |
 //! | `secret` | text that no log shows |
 //! | `claims` | what is known of a client, and what a route requires of it |
+//! | `operator_token` | the token of actions at the admin server |
 //! | `renewal` | the message by which a client renews its credential |
 //! | `denial` | why a client is not accepted, with the challenge of RFC 6750 |
 //! | `api_keys` | the method `api_keys` |
@@ -24,6 +25,7 @@ mod credential;
 mod denial;
 pub mod forward;
 pub mod jwt;
+pub mod operator_token;
 mod renewal;
 mod secret;
 

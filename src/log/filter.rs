@@ -20,6 +20,7 @@ const MODULES: &[&str] = &[
     "deadline",
     "echo",
     "failure",
+    "figures",
     "files",
     "flow",
     "format",

@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use crate::path;
 
 pub use self::{
-    host::HostPattern,
+    host::{HostPattern, normal as normal_host},
     origin::{OriginPattern, Origins},
     path_pattern::{PathPattern, PathRegex},
     values::{Expected, ValueTest, cookies, parameters},

@@ -93,6 +93,10 @@ impl Host for Embedded {
         }
     }
 
+    fn read_with_mode(&self, path: &Path) -> io::Result<(String, u32)> {
+        Machine.read_with_mode(path)
+    }
+
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
         Machine.resolve(address)
     }

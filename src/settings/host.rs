@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use crate::files::read_regular;
+use crate::files::{read_regular, read_with_mode};
 
 /// The machine for which settings are checked.
 pub trait Host {
@@ -15,6 +15,12 @@ pub trait Host {
     /// # Errors
     /// When the file does not exist, is not a regular file, cannot be read, or is not UTF-8.
     fn read(&self, path: &Path) -> io::Result<String>;
+
+    /// Reads a file that the settings name, with its permissions.
+    ///
+    /// # Errors
+    /// The same errors as [`Host::read`].
+    fn read_with_mode(&self, path: &Path) -> io::Result<(String, u32)>;
 
     /// Resolves `host:port` to addresses.
     ///
@@ -30,6 +36,10 @@ pub struct Machine;
 impl Host for Machine {
     fn read(&self, path: &Path) -> io::Result<String> {
         read_regular(path)
+    }
+
+    fn read_with_mode(&self, path: &Path) -> io::Result<(String, u32)> {
+        read_with_mode(path)
     }
 
     fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {

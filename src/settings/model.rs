@@ -44,14 +44,17 @@ impl Settings {
     }
 
     /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect,
-    /// routes that pages of other sites can use, and certificates that expire.
+    /// routes that pages of other sites can use, an admin server that other machines can read, and certificates that
+    /// expire.
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
         let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));
         let insecure = self.upstreams.values().filter(|upstream| upstream.tls.accepts_all());
         let insecure = insecure
             .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
-        unused.chain(self.open_to_other_sites()).chain(insecure).chain(self.doubtful_certificates()).collect()
+        let admin = self.admin.as_ref().and_then(Admin::remark);
+        let open = self.open_to_other_sites().into_iter().chain(admin);
+        unused.chain(open).chain(insecure).chain(self.doubtful_certificates()).collect()
     }
 
     /// The certificates that are not valid now, or expire soon.

@@ -211,7 +211,12 @@ pub(crate) static SECTIONS: [Section; 10] = [
     Section {
         name: "admin",
         shape: Shape::Single,
-        groups: &[&[key("bind", Kind::Text, Preset::Text("127.0.0.1:9140"))]],
+        groups: &[&[
+            key("bind", Kind::Text, Preset::Text("127.0.0.1:9140")),
+            key("token_file", Kind::Path, Preset::Absent),
+            key("allowed_hosts", Kind::List, Preset::List(&[])),
+            key("tap", Kind::Flag, Preset::Flag(false)),
+        ]],
     },
     Section {
         name: "drain",

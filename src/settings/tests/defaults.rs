@@ -13,7 +13,9 @@ fn defaults_of_the_process() {
     assert_eq!((settings.server.max_sessions, settings.server.max_handshakes), (None, 1024));
     assert_eq!(settings.server.buffer, 1 << 30);
     assert_eq!((settings.log.level.as_str(), settings.log.format), ("info", log::Format::Text));
-    assert_eq!(settings.admin.unwrap().bind.to_string(), "127.0.0.1:9140");
+    let Admin { bind, strict: _, token_file, allowed_hosts, tap } = settings.admin.unwrap();
+    assert_eq!((bind.to_string().as_str(), token_file, tap), ("127.0.0.1:9140", None, false));
+    assert!(allowed_hosts.is_empty());
     let Drain { window, grace, close_code } = settings.drain;
     assert_eq!((window, grace, close_code), (Duration::from_secs(10), Duration::from_secs(30), 1001));
     assert_eq!(settings.language, Language { module_path: Vec::new(), limits: ProgramLimits::default() });

@@ -111,6 +111,18 @@ fn sections_of_the_process() {
 }
 
 #[test]
+fn the_admin_server_is_reached_by_the_name_in_its_address() {
+    let hosts = |lines: &str| {
+        let admin = load(&format!("{lines}\n{MINIMAL}"), &[]).unwrap().admin.unwrap();
+        admin.allowed_hosts.iter().map(|host| format!("{host:?}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(hosts("admin.bind = \"localhost:0\""), r#"Exact("localhost")"#);
+    assert_eq!(hosts("admin.bind = \"[::1]:0\""), "");
+    let listed = "admin = { bind = \"127.0.0.1:0\", allowed_hosts = [\"A.test\", \"*.b.test\"] }";
+    assert_eq!(hosts(listed), r#"Exact("a.test") Below(".b.test")"#);
+}
+
+#[test]
 fn listeners_are_numbered_in_the_order_of_the_file() {
     let settings = everything();
     let names: Vec<_> = settings.listeners.iter().map(|it| (it.name.as_str(), it.number)).collect();

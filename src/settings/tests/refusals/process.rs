@@ -1,6 +1,7 @@
 //! Tests of wrong settings in sections that occur once, and in unknown sections.
 
-use super::{WrongLine, expect_problems};
+use super::{WrongLine, expect_problems, problems};
+use crate::settings::fixture::{MINIMAL, load};
 
 const WRONG_LINES: &[WrongLine] = &[
     (
@@ -37,6 +38,33 @@ const WRONG_LINES: &[WrongLine] = &[
         "listener.ws.bind = \"127.0.0.1:9139\" (/etc/towline.toml): [admin] already uses this address",
     ),
     (
+        "admin",
+        "token_file = \"/nowhere/token\"",
+        "admin.token_file = \"/nowhere/token\" (/etc/towline.toml): cannot be read: No such file",
+    ),
+    (
+        "admin",
+        "token_file = \"/dev/null\"",
+        "admin.token_file = \"/dev/null\" (/etc/towline.toml): cannot be read: not a regular file",
+    ),
+    ("admin", "token_file = 1", "admin.token_file = 1 (/etc/towline.toml): takes a string in quotes"),
+    (
+        "admin",
+        "allowed_hosts = [\"a.test:80\"]",
+        "admin.allowed_hosts = [\"a.test:80\"] (/etc/towline.toml): takes names of hosts without port, such as",
+    ),
+    (
+        "admin",
+        "allowed_hosts = \"a.test\"",
+        "admin.allowed_hosts = \"a.test\" (/etc/towline.toml): takes a list of strings",
+    ),
+    ("admin", "tap = \"yes\"", "admin.tap = \"yes\" (/etc/towline.toml): takes true or false"),
+    (
+        "admin",
+        "bind = \"\"\ntap = true",
+        "admin.tap = true (/etc/towline.toml): has no effect without an admin server: bind is empty",
+    ),
+    (
         "drain",
         "window = 10",
         "drain.window = 10 (/etc/towline.toml): takes a duration with a unit, such as \"30s\", from 1ms to 1 day",
@@ -54,4 +82,48 @@ const WRONG_LINES: &[WrongLine] = &[
 #[test]
 fn wrong_lines_of_single_sections_are_refused() {
     expect_problems(WRONG_LINES);
+}
+
+/// A token that others can read is no secret.
+#[test]
+fn a_token_file_has_a_token_that_only_its_owner_reads() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    let text = format!("admin.token_file = {file:?}\n{MINIMAL}");
+    let write = |token: &str, mode| {
+        std::fs::write(&file, token).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (token, mode, expected) in [
+        (
+            "0123456789abcdef\n",
+            0o644,
+            "every user of the machine may use the file (mode 0644); allowed: no permi",
+        ),
+        ("\n", 0o600, "the file is empty; allowed: one token of 16 to 512 characters"),
+        ("hunter2", 0o640, "the token has 7 characters; allowed: 16 to 512"),
+    ] {
+        write(token, mode);
+        let problem = problems(&text, &[]).remove(0);
+        let start = format!("admin.token_file = {file:?} (/etc/towline.toml): {expected}");
+        assert!(problem.starts_with(&start) && !problem.contains("hunter2"), "{problem}");
+    }
+    write("0123456789abcdef\n", 0o640);
+    assert_eq!(load(&text, &[]).unwrap().admin.unwrap().token_file, Some(file.clone()));
+}
+
+#[test]
+fn an_admin_server_for_other_machines_without_a_token_is_a_warning() {
+    let remarks = |bind: &str| {
+        let text = format!("admin.bind = \"{bind}\"\n{MINIMAL}");
+        load(&text, &[]).unwrap().remarks().concat()
+    };
+    assert!(
+        remarks("0.0.0.0:9140").contains("admin.bind = \"0.0.0.0:9140\" can be reached from other machines")
+    );
+    for local in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
+        assert!(!remarks(local).contains("admin"), "{local}");
+    }
 }

@@ -1,0 +1,56 @@
+//! Tests of malformed and endless requests.
+
+use std::time::Instant;
+
+use super::*;
+
+#[test]
+fn answers_are_json_and_say_what_is_allowed() {
+    let upstream = TestUpstream::echo();
+    let (_proxy, operator) = operated(&upstream);
+    operator.get("/nowhere").expect_error(404, "no page /nowhere");
+    operator.get("/api/%22%3Cb%3E").expect_error(404, "no page");
+    let reply = operator.act("/healthz");
+    reply.expect_error(405, "GET, HEAD");
+    assert_eq!(reply.head.get("allow").as_deref(), Some("GET, HEAD"));
+    for header in ["cache-control", "x-content-type-options", "content-security-policy"] {
+        assert!(operator.get("/nowhere").head.get(header).is_some(), "{header}");
+    }
+}
+
+#[test]
+fn heads_that_are_malformed_or_too_long_end_the_connection() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nx: {}\r\n\r\n", "a".repeat(1 << 20));
+    for request in
+        ["\0\0\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", &long]
+    {
+        let mut raw = Raw::connect(proxy.admin());
+        raw.write(request.as_bytes());
+        let (answer, _) = raw.rest();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert_eq!(get(proxy.admin(), "/healthz").0, 200);
+}
+
+/// Many clients that never finish their head do not keep others out.
+#[test]
+fn a_head_that_never_ends_ends_the_connection() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let slow: Vec<_> = (0..300)
+        .map(|_| {
+            let mut raw = Raw::connect(proxy.admin());
+            raw.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n");
+            raw
+        })
+        .collect();
+    let begin = Instant::now();
+    wait_for("the health page", 2 * PATIENCE, || get(proxy.admin(), "/healthz").0 == 200);
+    println!("after {:?}", begin.elapsed());
+    for mut raw in slow.into_iter().take(10) {
+        assert!(raw.rest().0.starts_with(b"HTTP/1.1 408"), "a request timeout");
+    }
+}

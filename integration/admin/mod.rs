@@ -1,0 +1,13 @@
+//! Tests of the admin server and of the commands that use it.
+
+mod access;
+mod invalid;
+
+use crate::harness::*;
+
+/// A proxy whose operators have a token.
+fn operated(upstream: &TestUpstream) -> (Proxy, Operator) {
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).operated());
+    let operator = Operator::new(proxy.admin()).with_token();
+    (proxy, operator)
+}

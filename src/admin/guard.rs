@@ -1,0 +1,96 @@
+//! Applies [`access`](super::access) to each request.
+
+use std::{io, path::Path, sync::Mutex, time::Instant};
+
+use actix_web::{
+    Error, HttpRequest,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    http::{Method, StatusCode},
+    middleware::Next,
+    web,
+};
+use tokio::time::timeout;
+
+use super::{
+    AdminState,
+    access::{self, Denied},
+    error::ApiError,
+    routes::ANSWER_TIME,
+};
+use crate::{
+    auth::{Secret, operator_token},
+    files,
+    log::Quoted,
+};
+
+/// When the latest refusal was logged, and how many were not logged since.
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<Option<(Instant, u64)>>);
+
+/// Checks a request, and passes it on. Every method other than GET and HEAD is an action.
+pub(super) async fn check(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let state = request.extract::<web::Data<AdminState>>().await?;
+    let is_action = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let allowed = match access::check_site(request.headers(), &state.settings.allowed_hosts) {
+        Ok(()) if is_action => check_token(request.request(), &state).await,
+        other => other,
+    };
+    if let Err(denied) = allowed {
+        state.refusals.log(request.request(), denied);
+        return Err(ApiError::from(denied).into());
+    }
+    let slow = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "the request took too long");
+    timeout(ANSWER_TIME, next.call(request)).await.map_err(|_| slow())?
+}
+
+/// Checks the token of a request.
+///
+/// # Errors
+/// When the request does not have the operator's token.
+pub(crate) async fn check_token(request: &HttpRequest, state: &AdminState) -> Result<(), Denied> {
+    let file = state.settings.token_file.clone().ok_or(Denied::ActionsOff)?;
+    let given = access::bearer(request.headers())?;
+    // The file may be on a slow disk.
+    let read = web::block(move || token_of(&file)).await.map_err(|_| Denied::Unreadable)?;
+    let token = read.map_err(|error| {
+        log::error!("token file cannot be used key=admin.token_file error={}", Quoted(&error.to_string()));
+        Denied::Unreadable
+    })?;
+    access::check_token(given, &token)
+}
+
+/// Reads the token. The file may have changed since the start.
+fn token_of(file: &Path) -> io::Result<Secret> {
+    let named = |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
+    let (text, mode) = files::read_with_mode(file).map_err(|error| named(&error))?;
+    operator_token::parse(&text, mode).map_err(|error| named(&error))
+}
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// Logs a refusal, at most one a second.
+    fn log(&self, request: &HttpRequest, denied: Denied) {
+        let now = Instant::now();
+        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let suppressed = match &mut *last {
+            Some((written, suppressed)) if now.duration_since(*written).as_secs() == 0 => {
+                *suppressed += 1;
+                return;
+            }
+            last => last.replace((now, 0)).map_or(0, |(_, suppressed)| suppressed),
+        };
+        drop(last);
+        let peer = request.peer_addr().map_or_else(String::new, |peer| peer.to_string());
+        log::warn!(
+            "admin request refused peer={peer} method={} path={} reason={} suppressed={suppressed}",
+            request.method(),
+            Quoted(request.path()),
+            Quoted(&denied.to_string()),
+        );
+    }
+}

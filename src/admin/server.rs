@@ -1,0 +1,99 @@
+//! The sockets of the admin server, and its limits on connections.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
+    middleware::{DefaultHeaders, from_fn},
+    web,
+};
+use socket2::SockRef;
+
+use super::{AdminState, guard, health, routes};
+use crate::{
+    net::{self, Bind, Listening},
+    settings,
+};
+
+/// Maximum number of connections. It is for a few operators, browsers and scrapers.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Maximum time in which the head of a request arrives.
+const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// How long a connection stays open between two requests.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long the end of a connection may take.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
+/// How long a peer may read nothing of an answer.
+const STALL_TIME: Duration = Duration::from_secs(30);
+
+/// Opens a socket for each address of `admin.bind`. If the address is in use and is only the default, a free
+/// port is used instead.
+///
+/// # Errors
+/// When the proxy cannot listen on an address. The error names address and key.
+pub fn bind(settings: &settings::Admin) -> io::Result<Listening> {
+    let listening = match listen(&settings.bind) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && !settings.strict => {
+            log::warn!("admin address is taken, using a free port address={}", settings.bind.text);
+            listen(&on_free_port(&settings.bind))
+        }
+        listening => listening,
+    };
+    listening.map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {error} (admin.bind)")))
+}
+
+fn listen(bind: &Bind) -> io::Result<Listening> {
+    net::listen(std::slice::from_ref(bind))
+}
+
+fn on_free_port(bind: &Bind) -> Bind {
+    let free = bind.addresses.iter().map(|address| SocketAddr::new(address.ip(), 0)).collect();
+    Bind { text: bind.text.clone(), addresses: free }
+}
+
+/// Starts the admin server, on its own thread.
+///
+/// # Errors
+/// When a socket cannot be used.
+pub fn serve(sockets: Vec<TcpListener>, state: AdminState) -> io::Result<Server> {
+    let state = web::Data::new(state);
+    let app = move || {
+        let checked = web::scope("")
+            .wrap(from_fn(guard::check))
+            .configure(routes::configure)
+            .default_service(web::to(routes::not_found));
+        App::new()
+            .app_data(state.clone())
+            .wrap(
+                DefaultHeaders::new()
+                    .add((CACHE_CONTROL, "no-store"))
+                    .add((CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+                    .add((X_CONTENT_TYPE_OPTIONS, "nosniff")),
+            )
+            .configure(health::configure)
+            .service(checked)
+    };
+    let mut server = HttpServer::new(app)
+        .workers(1)
+        .max_connections(CONNECTIONS_MAX)
+        .client_request_timeout(HEAD_TIME)
+        .keep_alive(KEEP_ALIVE)
+        .client_disconnect_timeout(CLOSING_TIME)
+        .disable_signals();
+    for socket in sockets {
+        // The sockets of connections inherit it.
+        SockRef::from(&socket).set_tcp_user_timeout(Some(STALL_TIME))?;
+        server = server.listen(socket)?;
+    }
+    Ok(server.run())
+}
