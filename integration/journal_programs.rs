@@ -165,7 +165,7 @@ fn wrong_records_fail_their_messages_and_nothing_else() {
     let mut client = proxy.client();
     client.text(r#"{"op":"wrong","ref":1,"kind":"opne"}"#);
     let (text, event) = client.recv_error();
-    let expected = "port `journal`: there is no kind \"opne\"; known: hello, open, close, request";
+    let expected = "port `journal`: unknown kind \"opne\"; known: hello, open, close, request";
     assert!(text.ends_with(expected), "{text}");
     assert_eq!(event, "1:0:0");
     client.text(r#"{"op":"open","ref":1,"topic":"news"}"#);

@@ -246,9 +246,7 @@ mod tests {
              {\"port\":\"journal\",\"data\":{\"kind\":\"leaving\"}}\n"
         );
         let lines: Vec<_> = errors.lines().collect();
-        assert!(
-            lines[0].starts_with("input line 2: port `journal`: there is no kind \"opne\"; known: hello,")
-        );
+        assert!(lines[0].starts_with("input line 2: port `journal`: unknown kind \"opne\"; known: hello,"));
         assert_eq!(lines[1], "input line 4: port `journal` takes one message for an event");
     }
 }

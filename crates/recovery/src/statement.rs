@@ -145,7 +145,7 @@ impl<'a> Fields<'a> {
                 Some(_) => {
                     format!("{place} pipeline has no messages of the kind {kind:?}; it has {}", names(kinds))
                 }
-                None => format!("there is no kind {:?}; known: {}", shortened(kind), names(kinds)),
+                None => format!("unknown kind {:?}; known: {}", shortened(kind), names(kinds)),
             };
             return Err(ClassError(text));
         };

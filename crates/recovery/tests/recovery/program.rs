@@ -166,7 +166,7 @@ fn wrong_statements_say_what_is_allowed() {
     let kinds = "hello, open, close, request";
     assert_eq!(client("7"), r#"takes a record such as {"kind": "open", "id": 7}, not integer"#);
     assert_eq!(client(r#"{"id":7}"#), format!("takes a record with `kind`: {kinds}"));
-    assert_eq!(client(r#"{"kind":"opne"}"#), format!(r#"there is no kind "opne"; known: {kinds}"#));
+    assert_eq!(client(r#"{"kind":"opne"}"#), format!(r#"unknown kind "opne"; known: {kinds}"#));
     assert_eq!(
         client(r#"{"kind":"data","id":1}"#),
         format!(r#"an incoming pipeline has no messages of the kind "data"; it has {kinds}"#)
