@@ -20,9 +20,18 @@ const NOT_AT_RUN_TIME: [&str; 7] =
 /// The crates below the proxy, each in `crates/NAME`.
 const CRATES: [&str; 4] = ["event", "recovery", "trickle", "wire"];
 
-/// Collection types that can grow.
-const GROWABLE: [&str; 8] =
-    ["Vec", "VecDeque", "HashMap", "BTreeMap", "IndexMap", "Slab", "BytesMut", "UnboundedReceiver"];
+/// Collection types that can grow, and the one that has tasks wait.
+const GROWABLE: [&str; 9] = [
+    "Vec",
+    "VecDeque",
+    "HashMap",
+    "BTreeMap",
+    "IndexMap",
+    "Slab",
+    "BytesMut",
+    "UnboundedReceiver",
+    "Semaphore",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

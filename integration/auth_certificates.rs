@@ -100,6 +100,18 @@ fn a_client_without_certificate_may_use_another_method() {
     // A certificate that is not listed does not lead to the next method.
     let refusal = fixture.session(Some(&Leaf::client("admin", &[])), Some("test"));
     assert_eq!(refusal, refused(403, "not allowed\n", None));
+}
+
+/// The upstream could take an API key that nobody has checked for that of the client.
+#[test]
+fn a_credential_of_another_method_beside_a_certificate_is_refused() {
+    let fixture = Fixture::new(r#"["devices", "partners"]"#);
     let leaf = Leaf::client("device 7", &["7.devices.test"]);
-    assert_eq!(fixture.session(Some(&leaf), Some("tes")).unwrap()["subject"], "CN=device 7");
+    for key in ["test", "tes"] {
+        let refusal = fixture.session(Some(&leaf), Some(key));
+        assert_eq!(refusal, refused(400, "malformed credential\n", None), "{key}");
+    }
+    fixture.proxy.wait_log("client refused *status=400 *cause=\"more than one credential\"");
+    assert_eq!(fixture.upstream.connections(), 0);
+    assert_eq!(fixture.session(Some(&leaf), None).unwrap()["subject"], "CN=device 7");
 }

@@ -9,6 +9,9 @@ use serde_json::json;
 use self::service::{Service, reply};
 use crate::harness::*;
 
+/// The hash of `test`.
+const TEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
 /// Settings of a route that asks this service, on one worker thread.
 fn asking(url: &str, service: &Service) -> Settings {
     Settings::request(url)
@@ -157,8 +160,74 @@ fn with_sources_the_service_is_asked_about_credentials_only() {
     assert_eq!(Opening::new(proxy.addr()).path("/?token=def").open().ask("a"), "a");
     let head = service.head(1);
     assert_eq!(head.get("authorization").as_deref(), Some("Bearer def"));
-    assert_eq!(head.get("x-forwarded-uri").as_deref(), Some("/?token=def"));
+    assert_eq!(head.get("x-forwarded-uri").as_deref(), Some("/"));
     assert_eq!(upstream.head(1).line, "GET / HTTP/1.1");
+}
+
+/// The service logs the URI, and may send it on.
+#[test]
+fn the_service_gets_no_credential_of_another_method_in_a_uri() {
+    let upstream = TestUpstream::echo();
+    let service = Service::start(reply("200 OK", &[]));
+    let settings = asking(&upstream.url(), &service)
+        .with(r#"auth.gate.forward.request_headers = ["referer", "x-original-uri"]"#)
+        .with(r#"auth.keys.from = ["query:key", "subprotocol:key."]"#)
+        .with(&format!("auth.keys.api_keys.keys = {{ tester = {TEST:?} }}"))
+        .with(r#"upstream.echo.forward_headers = ["referer", "x-original-uri"]"#)
+        .on_route(r#"auth = ["keys", "gate"]"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    // The empty value is no credential, so that the service is asked.
+    let opening = Opening::new(proxy.addr())
+        .path("/chat?a=1&key=")
+        .header("Referer", "https://a.test/page?key=planted&b=2")
+        .header("X-Original-Uri", "/chat?key=planted")
+        .protocols("chat, key.");
+    assert_eq!(opening.open().ask("a"), "a");
+    for head in [service.head(0), upstream.head(0)] {
+        assert_eq!(head.get("referer").as_deref(), Some("https://a.test/page?b=2"));
+        assert_eq!(head.get("x-original-uri").as_deref(), Some("/chat"));
+    }
+    assert_eq!(upstream.head(0).get("sec-websocket-protocol").as_deref(), Some("chat"));
+    assert_eq!(service.head(0).get("x-forwarded-uri").as_deref(), Some("/chat?a=1"));
+}
+
+#[test]
+fn programs_see_no_cookie_and_no_key_that_the_service_gets() {
+    let upstream = TestUpstream::echo();
+    let service = Service::start(reply("200 OK", &[]));
+    let settings = asking(&upstream.url(), &service)
+        .with(r#"auth.gate.forward.request_headers = ["cookie", "x-api-key", "user-agent"]"#)
+        .incoming("select $request.headers from in into out;");
+    let proxy = Proxy::start(&settings);
+    let opening = Opening::new(proxy.addr())
+        .header("Cookie", "session=planted; other=planted")
+        .header("X-Api-Key", "planted")
+        .header("User-Agent", "tester");
+    let mut client = opening.open();
+    client.text("{}");
+    let headers = client.recv_json();
+    assert_eq!(headers["cookie"], "session=***; other=***");
+    assert_eq!((&headers["x-api-key"], &headers["user-agent"]), (&json!("***"), &json!("tester")));
+    assert_eq!(service.head(0).get("cookie").as_deref(), Some("session=planted; other=planted"));
+}
+
+/// The upstream could rely on a cookie that the service would have checked.
+#[test]
+fn a_cookie_for_the_service_beside_the_credential_of_another_method_is_refused() {
+    let upstream = TestUpstream::echo();
+    let service = Service::start(reply("200 OK", &[]));
+    let settings = asking(&upstream.url(), &service)
+        .with(r#"auth.keys.from = ["header:x-key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {{ tester = {TEST:?} }}"))
+        .on_route(r#"auth = ["keys", "gate"]"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let opening = || Opening::new(proxy.addr()).header("X-Key", "test");
+    assert_eq!(opening().header("Cookie", "session=forged").refused().status(), 400);
+    assert_eq!(opening().header("Authorization", "Basic Zm9yZ2Vk").refused().status(), 400);
+    assert_eq!((service.requests(), upstream.connections()), (0, 0));
+    assert_eq!(opening().open().ask("a"), "a");
+    assert_eq!(Opening::new(proxy.addr()).header("Cookie", "session=1").open().ask("a"), "a");
+    assert_eq!(service.requests(), 1);
 }
 
 #[test]
@@ -204,4 +273,25 @@ fn the_service_may_have_tls() {
     assert_eq!(Opening::new(proxy.addr()).refused().status(), 503);
     proxy.wait_log("client refused *cause=\"no response from the service: TLS: *");
     assert_eq!((service.requests(), upstream.connections()), (1, 1));
+}
+
+#[test]
+fn changed_roots_of_the_service_are_read_again() {
+    let (upstream, authority, stranger) = (TestUpstream::echo(), Authority::new(), Authority::new());
+    let service = Service::start(reply("200 OK", &[]));
+    let door = Door::accepting(authority.issue(&Leaf::new(&["127.0.0.1"])).server(), service.addr());
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::copy(stranger.file(), &ca).unwrap();
+    let settings = asking(&upstream.url(), &service)
+        .with(&format!("auth.gate.forward.url = \"https://{}/verify\"", door.addr()))
+        .with(&format!("auth.gate.forward.ca = {ca:?}"));
+    let proxy = Proxy::start(&settings).expect("client refused").expect("certificate files refused");
+    assert_eq!(Opening::new(proxy.addr()).refused().status(), 503);
+    std::fs::copy(authority.file(), &ca).unwrap();
+    proxy.wait_log("certificates changed auth=gate");
+    assert_eq!(Opening::new(proxy.addr()).open().ask("a"), "a");
+    std::fs::write(&ca, "none").unwrap();
+    proxy.wait_log("certificate files refused auth=gate reason=*the certificates stay as they are");
+    assert_eq!(Opening::new(proxy.addr()).open().ask("a"), "a");
 }

@@ -253,3 +253,21 @@ fn an_issuer_is_connected_to_with_tls() {
     }
     assert_eq!(issuer.requests(), 1);
 }
+
+#[test]
+fn changed_roots_of_an_issuer_are_read_again() {
+    let (upstream, key) = (TestUpstream::echo(), Key::new("a"));
+    let issuer = Issuer::new(key.set());
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let door = Door::accepting(authority.issue(&Leaf::new(&["localhost"])).server(), issuer.addr);
+    let url = format!("https://localhost:{}/keys?tenant=hidden", door.addr().port());
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::copy(stranger.file(), &ca).unwrap();
+    let settings = settings(&upstream, &url, &format!(", ca = {ca:?}"));
+    let proxy = Proxy::start(&settings).expect("client refused").expect("keys not fetched");
+    proxy.wait_log("keys not fetched auth=users");
+    std::fs::copy(authority.file(), &ca).unwrap();
+    proxy.wait_log("certificates changed auth=users");
+    wait_for("the keys", PATIENCE, || status(&proxy, &key.token()) == 101);
+}

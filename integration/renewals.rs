@@ -266,3 +266,74 @@ fn a_renewed_token_has_its_own_claims_and_rights() {
     proxy.wait_log("session renewed session=1:0 claim.sub=7 claim.role=writer");
     assert_eq!(upstream.received(), 0);
 }
+
+/// What the upstream has of a client in the handshakes before and after a renewal and the loss of its connection.
+fn handshakes(settings: Settings, upstream: &TestUpstream, header: (&str, &str), new: &str) -> [Head; 2] {
+    let proxy = Proxy::start(&settings).expect("connector restart");
+    let mut client = Opening::new(proxy.addr()).header(header.0, header.1).open();
+    assert_eq!(client.ask("1"), "1");
+    client.text(&renewal(new));
+    assert_eq!(client.recv_json()["notice"], "session renewed");
+    upstream.kill_all(Death::Reset);
+    [upstream.head(0), upstream.head(1)]
+}
+
+#[test]
+fn the_next_handshake_with_the_upstream_has_the_renewed_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let claims = |scope: &str| format!(r#""sub":"7","scope":"{scope}""#);
+    let [old, new] =
+        [("chat", 60), ("chat write", 120)].map(|(scope, left)| token(SECRET, &claims(scope), now() + left));
+    // The second part of each case is the header of the upstream's handshake that has the token.
+    for (from, forward_as, header, value, name) in [
+        (r#"["header:x-token"]"#, true, "X-Token", old.clone(), "authorization"),
+        (r#"["authorization"]"#, true, "Authorization", format!("Bearer {old}"), "authorization"),
+        (r#"["authorization"]"#, false, "Authorization", format!("Bearer {old}"), "authorization"),
+        (r#"["cookie:token"]"#, false, "Cookie", format!("a=1; token={old}"), "cookie"),
+        (r#"["header:x-token"]"#, false, "X-Token", old.clone(), "x-token"),
+    ] {
+        let upstream = TestUpstream::echo();
+        let settings = with_tokens(Settings::request(&upstream.url()), folder.path())
+            .with(&format!("auth.users.from = {from}"))
+            .with(r#"upstream.echo.forward_headers = ["authorization", "cookie", "x-token"]"#)
+            .with(r#"upstream.echo.headers = { x-scope = "${session.claims.scope}" }"#);
+        let settings =
+            if forward_as { settings.with(r#"auth.users.forward_as = "authorization""#) } else { settings };
+        let heads = handshakes(settings, &upstream, (header, &value), &new);
+        let [before, after] = heads.each_ref().map(|head| head.get(name).unwrap());
+        assert!(before.ends_with(&old), "{from} {before}");
+        assert_eq!(after, before.replace(&old, &new), "{from}");
+        let scopes = heads.map(|head| head.get("x-scope").unwrap());
+        assert_eq!(scopes, ["chat", "chat write"].map(str::to_owned), "{from}");
+    }
+}
+
+/// A renewal that is refused leaves the credential of the handshake in force.
+#[test]
+fn a_refused_renewal_does_not_reach_the_upstream() {
+    let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+    let settings = with_tokens(Settings::request(&upstream.url()), folder.path())
+        .with(r#"auth.users.forward_as = "authorization""#);
+    let proxy = Proxy::start(&settings).expect("connector restart");
+    let old = token(SECRET, r#""sub":"7","scope":"chat""#, now() + 60);
+    let mut client = with_token(&proxy, &old);
+    assert_eq!(client.ask("1"), "1");
+    client.text(&renewal(&token(SECRET, r#""sub":"8","scope":"chat""#, now() + 60)));
+    assert_eq!(client.recv_error().0, "Error renewing session: another subject");
+    upstream.kill_all(Death::Reset);
+    assert_eq!(upstream.head(1).get("authorization"), Some(format!("Bearer {old}")));
+}
+
+/// A client that sends all its messages as binary must not send its credential to the upstream.
+#[test]
+fn a_binary_message_renews() {
+    let upstream = TestUpstream::echo();
+    for settings in [Settings::stream, Settings::json] {
+        let proxy = Proxy::start(&renewable(settings(&upstream.url())));
+        let mut client = open(&proxy);
+        let received = upstream.received();
+        client.send(Message::binary(renewal("1")));
+        assert_eq!(client.recv_json()["notice"], "session renewed");
+        assert_eq!(upstream.received(), received);
+    }
+}

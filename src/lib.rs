@@ -34,6 +34,7 @@
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! figures                     numbers about sessions that other threads read
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
+//! clock, restart              the time of day; tasks that start again when they have panicked
 //! memory                      frees memory of idle queues
 //! server                      the process: live sessions, the configuration, the drain
 //! admin                       the admin server: health pages and the API of operators
@@ -49,6 +50,7 @@ pub mod certificate;
 pub mod channel;
 pub mod cli;
 pub mod client_address;
+pub mod clock;
 pub mod codec;
 pub mod commands;
 pub mod connector;
@@ -71,6 +73,7 @@ pub mod policy;
 pub mod processor;
 pub mod rate;
 pub mod reply;
+pub mod restart;
 pub mod router;
 pub mod run;
 pub mod server;

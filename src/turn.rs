@@ -3,10 +3,11 @@
 use std::{
     pin::Pin,
     task::{self, Poll},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use actix::{Actor, AsyncContext, Context, fut::ActorFuture};
+
+use crate::clock;
 
 /// Maximum number of messages and events that are read from one socket in one turn. A busy peer with more of
 /// them waits for the other sessions of its thread (guarantee C3). At about a microsecond each, a turn ends
@@ -41,5 +42,5 @@ impl<A: Driven> ActorFuture<A> for Drive {
 
 /// The current time in nanoseconds since the Unix epoch; 0 before the epoch.
 pub fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+    clock::since_1970().as_nanos() as u64
 }

@@ -269,10 +269,57 @@ fn a_server_on_a_unix_socket_gets_plain_requests_too() {
     assert_eq!((head.status(), body.as_str()), (200, "GET /base/a?b HTTP/1.1"));
 }
 
+/// The hash of `test`.
+const TEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+/// A request that asks for no WebSocket can have the header all the same.
+#[test]
+fn a_credential_among_the_subprotocols_counts_on_plain_requests() {
+    let upstream = HttpUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let settings = forwarding(&upstream.url())
+        .with(r#"auth.partners.from = ["header:x-key", "subprotocol:key."]"#)
+        .with(&format!("auth.partners.api_keys.keys = {{ tester = {TEST:?} }}"))
+        .with(r#"upstream.echo.forward_headers = ["authorization"]"#)
+        .on_route(r#"auth = ["partners"]"#)
+        .on_route(r#"origins = ["*"]"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    for (lines, status) in [
+        ("X-Key: test\r\nSec-WebSocket-Protocol: chat, key.forged\r\n", 400),
+        ("Sec-WebSocket-Protocol: key.forged\r\n", 401),
+        ("Sec-WebSocket-Protocol: key.test, key.test\r\n", 400),
+        ("Sec-WebSocket-Protocol: chat, key.test\r\n", 200),
+        ("X-Key: test\r\nSec-WebSocket-Protocol: chat\r\n", 200),
+    ] {
+        let (head, _) = ask(&proxy, &format!("GET /a HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
+        assert_eq!(head.status(), status, "{lines}");
+    }
+    assert_eq!(upstream.connections(), 2);
+    assert!((0..2).all(|index| !upstream.received(index).contains("key.")));
+}
+
+/// The page of a client may have been loaded with the credential in its URL.
+#[test]
+fn a_referer_is_forwarded_without_the_credential_in_its_query() {
+    let upstream = HttpUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let settings = forwarding(&upstream.url())
+        .with(r#"auth.partners.from = ["header:x-key", "query:key"]"#)
+        .with(&format!("auth.partners.api_keys.keys = {{ tester = {TEST:?} }}"))
+        .on_route(r#"auth = ["partners"]"#)
+        .on_route(r#"origins = ["*"]"#);
+    let proxy = Proxy::start(&settings);
+    let lines = "Referer: http://a.test/page?a=1&key=planted\r\nX-Key: test\r\n";
+    let (head, _) = ask(&proxy, &format!("GET /a HTTP/1.1\r\nHost: a\r\n{lines}\r\n"));
+    assert_eq!(head.status(), 200);
+    let received = upstream.received(0);
+    assert!(
+        received.contains("Referer: http://a.test/page?a=1\r\n") && !received.contains("planted"),
+        "{received}"
+    );
+}
+
 /// A request that is forwarded needs the same credential as a handshake.
 #[test]
 fn authentication_applies_to_plain_requests() {
-    const TEST: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
     let upstream = HttpUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let settings = forwarding(&upstream.url())
         .with(r#"auth.partners.from = ["query:key"]"#)

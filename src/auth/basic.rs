@@ -24,6 +24,7 @@ use base64::{
 };
 use indexmap::IndexMap;
 use ring::hmac;
+use zeroize::Zeroizing;
 
 use super::{CREDENTIAL_MAX, CredentialError, Identity, Secret, credential::only};
 use crate::{
@@ -38,7 +39,7 @@ pub const USERS_MAX: usize = 10_000;
 const COST_MAX: u32 = 14;
 
 /// Maximum cost of an Argon2 hash: memory in KiB, passes over it, and lanes.
-const MEMORY_MAX: u32 = 256 * 1024;
+pub const MEMORY_MAX: u32 = 256 * 1024;
 const PASSES_MAX: u32 = 16;
 const LANES_MAX: u32 = 16;
 
@@ -64,8 +65,16 @@ pub enum PasswordHash {
     /// Such as `$2y$10$…`.
     Bcrypt(Arc<str>),
     /// Such as `$argon2id$v=19$m=65536,t=3,p=4$…`.
-    Argon2(Arc<str>),
+    Argon2 {
+        /// The text.
+        text: Arc<str>,
+        /// The memory that a check takes, in KiB.
+        memory: u32,
+    },
 }
+
+/// Assigns the hash of another user to those who are not listed.
+pub struct Substitutes(hmac::Key);
 
 /// Why a text is not a list of users. The texts do not repeat a hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,15 +162,13 @@ impl Users {
         self.0.len()
     }
 
-    /// The hash that a login is checked against, and whether it is that of its user. A user who is not listed gets the
-    /// hash of another one, the same each time, so that the check takes as long. `None` if there are no users.
-    pub fn hash_for(&self, login: &Login, tag: &LoginTag) -> Option<(PasswordHash, bool)> {
-        if let Some(hash) = self.0.get(login.user.as_str()) {
-            return Some((hash.clone(), true));
-        }
-        let [a, b, c, d, ..] = tag.0;
-        let position = (u32::from_be_bytes([a, b, c, d]) as usize).checked_rem(self.0.len())?;
-        self.0.get_index(position).map(|(_, hash)| (hash.clone(), false))
+    /// The hash that a login of this user is checked against, and whether it is that of the user. A user who is not listed
+    /// gets the hash of another one, so that the check takes as long. It is the same for each password, as that of a user
+    /// who is listed, because otherwise hashes of different cost would tell them apart. `None` if there are no users.
+    pub fn hash_for(&self, user: &str, substitutes: &Substitutes) -> Option<(PasswordHash, bool)> {
+        let position = substitutes.number(user).checked_rem(self.0.len())?;
+        let substitute = self.0.get_index(position).map(|(_, hash)| (hash.clone(), false));
+        self.0.get(user).map(|hash| (hash.clone(), true)).or(substitute)
     }
 }
 
@@ -169,6 +176,21 @@ impl Users {
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.keys()).finish()
+    }
+}
+
+// === impl Substitutes ===
+
+impl Substitutes {
+    /// With a random key, so that a user's name does not reveal which hash is taken.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
+    /// A number that depends on the name of the user alone.
+    fn number(&self, user: &str) -> usize {
+        let tag = hmac::sign(&self.0, user.as_bytes());
+        tag.as_ref().iter().take(4).fold(0, |number, byte| number << 8 | usize::from(*byte))
     }
 }
 
@@ -195,7 +217,16 @@ impl PasswordHash {
         }
         let is_cheap =
             params.m_cost() <= MEMORY_MAX && params.t_cost() <= PASSES_MAX && params.p_cost() <= LANES_MAX;
-        if is_cheap { Ok(Self::Argon2(text.into())) } else { Err(costly()) }
+        let memory = params.m_cost();
+        if is_cheap { Ok(Self::Argon2 { text: text.into(), memory }) } else { Err(costly()) }
+    }
+
+    /// The memory that a check takes, in KiB. That of bcrypt is not counted, because it is 4 KiB.
+    pub fn memory(&self) -> u32 {
+        match self {
+            Self::Bcrypt(_) => 0,
+            Self::Argon2 { memory, .. } => *memory,
+        }
     }
 
     /// Whether it is the hash of this password. It takes tens of milliseconds or more.
@@ -204,7 +235,7 @@ impl PasswordHash {
         match self {
             // Programs that make such hashes use the first 72 bytes of a password.
             Self::Bcrypt(hash) => bcrypt::verify(password, hash).unwrap_or(false),
-            Self::Argon2(hash) => Argon2::default().verify_password(password, &**hash).is_ok(),
+            Self::Argon2 { text, .. } => Argon2::default().verify_password(password, &**text).is_ok(),
         }
     }
 }
@@ -213,7 +244,7 @@ impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bcrypt(_) => "Bcrypt(***)",
-            Self::Argon2(_) => "Argon2(***)",
+            Self::Argon2 { .. } => "Argon2(***)",
         })
     }
 }
@@ -235,10 +266,9 @@ impl Login {
         if rest.len() > CREDENTIAL_MAX {
             return Err(CredentialError::TooLong);
         }
-        let text = BASE64.decode(rest.trim_ascii()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.filter(|text| !text.chars().any(char::is_control));
-        let (user, password) =
-            text.as_deref().and_then(|text| text.split_once(':')).ok_or(CredentialError::NotBasic)?;
+        let bytes = Zeroizing::new(BASE64.decode(rest.trim_ascii()).unwrap_or_default());
+        let text = str::from_utf8(&bytes).ok().filter(|text| !text.chars().any(char::is_control));
+        let (user, password) = text.and_then(|text| text.split_once(':')).ok_or(CredentialError::NotBasic)?;
         Ok(Some(Self { user: user.to_owned(), password: Secret::from(password) }))
     }
 

@@ -2,12 +2,12 @@
 //!
 //! # Security
 //! A credential that occurs twice is refused, because another server could read the other one; [`only_one`] refuses two
-//! at different sources. What is found in the query or among the subprotocols is removed from the request, so that no
-//! upstream logs it.
+//! at different sources, and [`none_besides`] those that the accepting method has not read. What is found in the query
+//! or among the subprotocols is removed from the request, so that no upstream logs it.
 
 use actix_http::{
     Uri,
-    header::{self, HeaderName, HeaderValue},
+    header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 use url::form_urlencoded;
 
@@ -34,7 +34,43 @@ pub enum Source {
     Query(String),
     /// `header:NAME`: the header of that name, in lower case.
     Header(String),
+    /// A header that the service of the method `forward` gets, and that may have a credential which only the service can
+    /// read. `Cookie` stands for all cookies. No text is this source.
+    Inspected(HeaderName),
 }
+
+/// Headers that clients send with every request, and that have no credential. Others are taken for credentials where the
+/// service of the method `forward` gets them.
+const WITHOUT_CREDENTIAL: [&str; 18] = [
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-type",
+    "dnt",
+    "origin",
+    "pragma",
+    "priority",
+    "referer",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "traceparent",
+    "tracestate",
+    "user-agent",
+    "x-request-id",
+    "x-requested-with",
+];
+
+/// Headers whose values are URLs of this or an earlier request, which may have the same parameters.
+const URLS: [&str; 6] = [
+    "referer",
+    "x-envoy-original-path",
+    "x-forwarded-uri",
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// A text is not a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +84,8 @@ pub struct SourceError;
 pub struct Credential {
     /// The credential itself.
     pub secret: Secret,
-    /// Whether it was a subprotocol.
-    pub is_subprotocol: bool,
+    /// Where it was.
+    pub source: Source,
 }
 
 /// Why what a request has in place of a credential is not one. The texts are for clients and logs.
@@ -78,6 +114,8 @@ pub struct Hidden {
     pub shown_query: Option<String>,
     /// The subprotocols that are left.
     pub subprotocols: Vec<String>,
+    /// The headers that have other values than those of the request, or none.
+    pub headers: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
 /// The first credential that a request has at one of the sources; `None` if it has none. An empty text is none.
@@ -90,8 +128,7 @@ pub fn find(
 ) -> Result<Option<Credential>, CredentialError> {
     for source in sources {
         if let Some(secret) = source.find(request)? {
-            let is_subprotocol = matches!(source, Source::Subprotocol(_));
-            return Ok(Some(Credential { secret, is_subprotocol }));
+            return Ok(Some(Credential { secret, source: source.clone() }));
         }
     }
     Ok(None)
@@ -115,6 +152,29 @@ pub fn only_one(sources: &[Source], request: &router::Request<'_>) -> Result<(),
     if values > 1 { Err(CredentialError::Several) } else { Ok(()) }
 }
 
+/// Checks that a request has no value at a source that the accepting method has not read: nobody has checked it, and the
+/// upstream could rely on it. `sources` are those of the route, `read` those of the method.
+///
+/// # Errors
+/// When there is such a value.
+pub fn none_besides(
+    sources: &[Source],
+    read: &[Source],
+    request: &router::Request<'_>,
+) -> Result<(), CredentialError> {
+    for source in sources.iter().filter(|source| !read.contains(source)) {
+        if source.has_unread(read, request)? {
+            return Err(CredentialError::Several);
+        }
+    }
+    Ok(())
+}
+
+/// Checks a text that a client sends in place of its first credential; `None` if it cannot be one.
+pub(super) fn renewed(text: &str) -> Option<Secret> {
+    credential(Some(text)).ok().flatten()
+}
+
 // === impl Source ===
 
 impl Source {
@@ -133,6 +193,15 @@ impl Source {
                 Ok(Self::Header(name.to_ascii_lowercase()))
             }
             _ => Err(SourceError),
+        }
+    }
+
+    /// A header that the service of the method `forward` gets, if it may have a credential.
+    pub(super) fn inspected(name: &HeaderName) -> Option<Self> {
+        match name {
+            name if *name == header::AUTHORIZATION => Some(Self::Authorization),
+            name if WITHOUT_CREDENTIAL.contains(&name.as_str()) => None,
+            name => Some(Self::Inspected(name.clone())),
         }
     }
 
@@ -157,13 +226,63 @@ impl Source {
             Self::Header(name) => {
                 credential(only(headers.get_all(name.as_str()).map(HeaderValue::as_bytes))?)
             }
+            Self::Inspected(_) => Ok(None),
+        }
+    }
+
+    /// Whether a request has a value here that is at none of the sources `read`.
+    fn has_unread(&self, read: &[Self], request: &router::Request<'_>) -> Result<bool, CredentialError> {
+        let is_read = |other: &Self| read.contains(other);
+        match self {
+            Self::Subprotocol(_) => Ok(request.subprotocols.iter().any(|offered| {
+                self.has_value_in(offered) && !read.iter().any(|source| source.has_value_in(offered))
+            })),
+            Self::Cookie(_) if is_read(&Self::Inspected(header::COOKIE)) => Ok(false),
+            Self::Header(name) if read.iter().any(|source| source.inspects(name)) => Ok(false),
+            Self::Inspected(name) if *name == header::COOKIE => {
+                let is_read = |name: &str| is_read(&Self::Cookie(name.to_owned()));
+                Ok(cookie_names(request.headers).any(|name| name.is_none_or(|name| !is_read(name))))
+            }
+            Self::Inspected(name) if is_read(&Self::Header(name.as_str().to_owned())) => Ok(false),
+            Self::Inspected(name) => Ok(request.headers.get_all(name).any(|value| !value.is_empty())),
+            _ => self.is_used(request),
+        }
+    }
+
+    fn inspects(&self, header: &str) -> bool {
+        matches!(self, Self::Inspected(name) if name.as_str() == header)
+    }
+
+    /// Puts another credential in place of the one that was here. What is removed from requests stays removed.
+    pub fn replace(&self, headers: &mut HeaderMap, secret: &Secret) {
+        let value = HeaderValue::from_str(secret.expose()).ok();
+        match self {
+            Self::Authorization => match super::bearer(secret) {
+                Some(value) => _ = headers.insert(header::AUTHORIZATION, value),
+                None => _ = headers.remove(header::AUTHORIZATION),
+            },
+            Self::Header(name) => {
+                let Ok(name) = HeaderName::try_from(name.as_str()) else { return };
+                match value {
+                    Some(value) => _ = headers.insert(name, value),
+                    None => _ = headers.remove(name),
+                }
+            }
+            Self::Cookie(own) => {
+                let lines: Vec<_> = headers.get_all(header::COOKIE).cloned().collect();
+                headers.remove(header::COOKIE);
+                let lines = lines.iter().filter_map(|line| with_cookie(line, own, secret.expose()));
+                lines.for_each(|line| headers.append(header::COOKIE, line));
+            }
+            Self::Subprotocol(_) | Self::Query(_) | Self::Inspected(_) => {}
         }
     }
 
     /// Whether a request has a value here, if this is no subprotocol.
     fn is_used(&self, request: &router::Request<'_>) -> Result<bool, CredentialError> {
         match self {
-            Self::Subprotocol(_) => Ok(false),
+            // Subprotocols are counted once for all sources, and a service gets all its headers.
+            Self::Subprotocol(_) | Self::Inspected(_) => Ok(false),
             Self::Authorization => {
                 let lines = request.headers.get_all(header::AUTHORIZATION).map(HeaderValue::as_bytes);
                 let line = only(lines)?.map(<[u8]>::trim_ascii);
@@ -186,6 +305,30 @@ impl Source {
     fn is_subprotocol(&self, offered: &str) -> bool {
         matches!(self, Self::Subprotocol(prefix) if offered.starts_with(prefix.as_str()))
     }
+}
+
+/// The names of the cookies of a request; `None` for what is no pair.
+fn cookie_names(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
+    let pairs = headers.get_all(header::COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()).map(|pair| {
+        let name = pair.split(|byte| *byte == b'=').next().filter(|name| name.len() < pair.len())?;
+        str::from_utf8(name).ok()
+    })
+}
+
+/// A line of cookies with another value of one of them; without that cookie if the value cannot be one (RFC 6265 section
+/// 4.1.1). `None` if nothing is left.
+fn with_cookie(line: &HeaderValue, name: &str, value: &str) -> Option<HeaderValue> {
+    let is_value = value.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
+    let pairs = line.as_bytes().split(|byte| *byte == b';').filter_map(|pair| {
+        let own = pair.trim_ascii().strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
+        match own {
+            false => Some(pair.trim_ascii().to_owned()),
+            true => is_value.then(|| format!("{name}={value}").into_bytes()),
+        }
+    });
+    let line = pairs.collect::<Vec<_>>().join(&b"; "[..]);
+    (!line.is_empty()).then(|| HeaderValue::from_bytes(&line).ok()).flatten()
 }
 
 /// The only item, if there is one.
@@ -220,12 +363,9 @@ fn credential(text: Option<impl AsRef<[u8]>>) -> Result<Option<Secret>, Credenti
 // === impl Hidden ===
 
 impl Hidden {
-    /// Removes what a request has at these sources in its query and among its subprotocols.
+    /// Removes what a request has at these sources in its query, in headers with URLs, and among its subprotocols.
     pub fn new(sources: &[Source], request: &router::Request<'_>) -> Self {
-        let parameter = |pair: &str| -> Option<String> {
-            let (name, _) = form_urlencoded::parse(pair.as_bytes()).next()?;
-            sources.iter().any(|source| source.is_parameter(&name)).then(|| name.into_owned())
-        };
+        let parameter = |pair: &str| parameter(sources, pair);
         let query = request.uri.query();
         let pairs: Vec<_> = query.unwrap_or_default().split('&').collect();
         let shown = pairs.iter().map(|pair| match parameter(pair) {
@@ -242,8 +382,24 @@ impl Hidden {
             false => without_query(request.uri.path(), &kept),
         };
         let is_left = |offered: &&String| !sources.iter().any(|source| source.is_subprotocol(offered));
-        let subprotocols = request.subprotocols.iter().filter(is_left).cloned().collect();
-        Self { uri, shown_query, subprotocols }
+        let subprotocols: Vec<_> = request.subprotocols.iter().filter(is_left).cloned().collect();
+        let mut headers = without_parameters(sources, request.headers);
+        if subprotocols.len() != request.subprotocols.len() {
+            headers.push((header::SEC_WEBSOCKET_PROTOCOL, list(&subprotocols).into_iter().collect()));
+        }
+        Self { uri, shown_query, subprotocols, headers }
+    }
+
+    /// The values of a header of the request that are left.
+    pub fn values<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        name: &HeaderName,
+    ) -> Box<dyn Iterator<Item = &'a HeaderValue> + 'a> {
+        match self.headers.iter().find(|(other, _)| other == name) {
+            Some((_, values)) => Box::new(values.iter()),
+            None => Box::new(headers.get_all(name)),
+        }
     }
 
     /// Masks the credential in a value of a header, for programs. Returns the value as it is if the header is no source.
@@ -251,29 +407,63 @@ impl Hidden {
         let is = |source: &Source| match source {
             Source::Authorization => *name == header::AUTHORIZATION,
             Source::Header(own) => name.as_str() == own,
+            Source::Inspected(own) => name == own && *name != header::COOKIE,
             _ => false,
         };
         if sources.iter().any(is) {
             return MASK.to_owned();
         }
-        let is_cookie =
-            |name: &str| sources.iter().any(|source| matches!(source, Source::Cookie(own) if own == name));
+        let all = sources.contains(&Source::Inspected(header::COOKIE));
+        let is_cookie = |name: &str| {
+            all || sources.iter().any(|source| matches!(source, Source::Cookie(own) if own == name))
+        };
         if *name != header::COOKIE {
             return value.to_owned();
         }
         let pairs = value.split(';').map(|pair| match pair.split_once('=') {
             Some((name, _)) if is_cookie(name.trim()) => format!("{name}={MASK}"),
+            None if all => MASK.to_owned(),
             _ => pair.to_owned(),
         });
         pairs.collect::<Vec<_>>().join(";")
     }
+}
 
-    /// The subprotocols that are left, as the header of a request; `None` if none are.
-    pub fn subprotocol_header(&self) -> Option<HeaderValue> {
-        let list = self.subprotocols.join(", ");
-        // Subprotocols are tokens, so they are valid in a header.
-        (!list.is_empty()).then(|| HeaderValue::from_str(&list).ok()).flatten()
+/// The decoded name of a parameter such as `token=abc`, if it is a source.
+fn parameter(sources: &[Source], pair: &str) -> Option<String> {
+    let (name, _) = form_urlencoded::parse(pair.as_bytes()).next()?;
+    sources.iter().any(|source| source.is_parameter(&name)).then(|| name.into_owned())
+}
+
+/// The headers with URLs that have parameters which are sources, without these. A value that is not visible ASCII is
+/// removed, because servers differ in how they read it.
+fn without_parameters(sources: &[Source], headers: &HeaderMap) -> Vec<(HeaderName, Vec<HeaderValue>)> {
+    if !sources.iter().any(|source| matches!(source, Source::Query(_))) {
+        return Vec::new();
     }
+    let stripped = |value: &HeaderValue| -> Option<HeaderValue> {
+        let text = value.to_str().ok()?;
+        let (url, fragment) = text.split_at(text.find('#').unwrap_or(text.len()));
+        let Some((path, query)) = url.split_once('?') else { return Some(value.clone()) };
+        let kept: Vec<_> = query.split('&').filter(|pair| parameter(sources, pair).is_none()).collect();
+        let mark = if kept.is_empty() { "" } else { "?" };
+        HeaderValue::from_str(&format!("{path}{mark}{}{fragment}", kept.join("&"))).ok()
+    };
+    let names = URLS.iter().map(|name| HeaderName::from_static(name));
+    let changed = names.filter_map(|name| {
+        let before: Vec<_> = headers.get_all(&name).collect();
+        let after: Vec<_> = before.iter().copied().filter_map(stripped).collect();
+        let is_same = before.iter().copied().eq(after.iter());
+        (!is_same).then_some((name, after))
+    });
+    changed.collect()
+}
+
+/// Subprotocols as the header of a request; `None` if there are none.
+fn list(subprotocols: &[String]) -> Option<HeaderValue> {
+    let list = subprotocols.join(", ");
+    // Subprotocols are tokens, so they are valid in a header.
+    (!list.is_empty()).then(|| HeaderValue::from_str(&list).ok()).flatten()
 }
 
 /// The path with the parameters that are left.

@@ -36,7 +36,7 @@ use std::{
     time::Duration,
 };
 
-use actix_http::header::AUTHORIZATION;
+use actix_http::header::HeaderValue;
 
 pub use self::{
     api_keys::{ApiKeys, ApiKeysError, KEYS_MAX},
@@ -44,7 +44,10 @@ pub use self::{
     client_certificate::{
         CertificateDenial, CertificatePatternError, ClientCertificateConfig, NamePattern, SubjectPattern,
     },
-    credential::{CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find, only_one},
+    credential::{
+        CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find, none_besides,
+        only_one,
+    },
     denial::{Denial, Invalid, Scheme, challenge},
     forward::ForwardConfig,
     renewal::{RenewalMessage, RenewalRule},
@@ -52,6 +55,7 @@ pub use self::{
 };
 use crate::{
     event::{Record, Value},
+    files::Stamp,
     net::tls::TlsClient,
 };
 
@@ -81,6 +85,8 @@ pub struct AuthConfig {
     pub renew: Option<RenewalRule>,
     /// How a credential is checked.
     pub method: MethodConfig,
+    /// The text of the method's file from which the keys were read; `None` if they are in no file.
+    pub stamp: Option<Stamp>,
 }
 
 /// The method of a section `[auth.NAME]`. Each has a file here for what it decides, and one in `authenticator` for
@@ -203,16 +209,23 @@ impl AuthConfig {
     }
 
     /// All places in which a request may have a credential for this method.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
-        let header = match &self.method {
-            MethodConfig::Basic(_) => Some(&Source::Authorization),
-            MethodConfig::Forward(forward) if forward.request_headers.contains(&AUTHORIZATION) => {
-                Some(&Source::Authorization)
+    pub fn sources(&self) -> Vec<Source> {
+        let headers: Vec<_> = match &self.method {
+            MethodConfig::Basic(_) => vec![Source::Authorization],
+            MethodConfig::Forward(forward) => {
+                forward.request_headers.iter().filter_map(Source::inspected).collect()
             }
-            _ => None,
+            _ => Vec::new(),
         };
-        self.from.iter().chain(header)
+        self.from.iter().cloned().chain(headers).collect()
     }
+}
+
+/// The value of `Authorization` with a credential; `None` if it is not visible ASCII.
+pub fn bearer(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", secret.expose())).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 // === impl Identity ===

@@ -1,6 +1,6 @@
 //! The rule by which a client's message renews its credential.
 
-use super::{CREDENTIAL_MAX, Secret};
+use super::{Secret, credential};
 use crate::event::{Data, Value};
 
 /// A message renews the client's credential if it is a JSON object that has `value` at `path`. The new credential is the
@@ -22,20 +22,20 @@ pub struct RenewalRule {
 /// A message that renews.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenewalMessage {
-    /// The new credential; `None` if the message has none, or one that is too long.
+    /// The new credential; `None` if the message has none, or a text that cannot be one.
     pub secret: Option<Secret>,
 }
 
 // === impl RenewalRule ===
 
 impl RenewalRule {
-    /// The message as one that renews; `None` if it is any other. A text is read as JSON.
+    /// The message as one that renews; `None` if it is any other. A text and binary data are read as JSON.
     pub fn recognise(&self, data: &Data) -> Option<RenewalMessage> {
         let value = match data {
             Data::Json(text) => self.may_match(text.as_text()).then(|| data.to_value())?,
-            Data::Value(Value::String(text)) => {
-                self.may_match(text).then(|| Value::from_json(text).ok()).flatten()?
-            }
+            Data::Value(Value::String(text)) => self.parsed(text)?,
+            // A client that sends all its messages as binary must not send its credential to the upstream.
+            Data::Value(Value::Bytes(bytes)) => self.parsed(str::from_utf8(bytes).ok()?)?,
             Data::Value(value @ Value::Record(_)) => value.clone(),
             Data::Value(_) => return None,
         };
@@ -43,8 +43,11 @@ impl RenewalRule {
             return None;
         }
         let secret = at(&value, &self.token).and_then(Value::as_str);
-        let secret = secret.filter(|secret| (1..=CREDENTIAL_MAX).contains(&secret.len()));
-        Some(RenewalMessage { secret: secret.map(Secret::from) })
+        Some(RenewalMessage { secret: secret.and_then(credential::renewed) })
+    }
+
+    fn parsed(&self, text: &str) -> Option<Value> {
+        self.may_match(text).then(|| Value::from_json(text).ok()).flatten()
     }
 
     /// Whether a JSON text may have the value, so that most messages are not parsed. A text with escapes may spell it in
@@ -70,6 +73,7 @@ mod tests {
     fn found(text: &str) -> Option<Option<String>> {
         let forms = [
             Some(Data::from(Value::string(text))),
+            Some(Data::from(Value::Bytes(text.as_bytes().to_vec().into()))),
             Data::json(text.into()).ok(),
             Value::from_json(text).ok().map(Data::from),
         ];
@@ -92,6 +96,8 @@ mod tests {
             (r#"{"type":"auth.renew","auth":{"token":""}}"#, Some(None)),
             (r#"{"type":"auth.renew","auth":{"token":7}}"#, Some(None)),
             (r#"{"type":"auth.renew","auth":null}"#, Some(None)),
+            (r#"{"type":"auth.renew","auth":{"token":"a\nb"}}"#, Some(None)),
+            (r#"{"type":"auth.renew","auth":{"token":"ä"}}"#, Some(None)),
             (r#"{"type":"auth.renewed","auth":{"token":"t"}}"#, None),
             (r#"{"type":["auth.renew"],"auth":{"token":"t"}}"#, None),
             (r#"{"kind":"auth.renew","auth":{"token":"t"}}"#, None),
@@ -103,11 +109,12 @@ mod tests {
         ] {
             assert_eq!(found(text), expected, "{text}");
         }
-        assert_eq!(rule().recognise(&Data::from(Value::Bytes("auth.renew".into()))), None);
+        assert_eq!(rule().recognise(&Data::from(Value::Bytes([0xff, b'{'][..].into()))), None);
     }
 
     #[test]
     fn a_credential_that_is_too_long_is_none() {
+        use super::super::CREDENTIAL_MAX;
         let text =
             |length: usize| format!(r#"{{"type":"auth.renew","auth":{{"token":"{}"}}}}"#, "x".repeat(length));
         assert!(found(&text(CREDENTIAL_MAX)).unwrap().is_some());

@@ -2,15 +2,17 @@
 
 use std::fmt;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::authority::MASK;
 
 /// A token, a key or a password.
 ///
 /// # Security
 /// `Debug` and `Display` print `***`. [`Secret::expose`] is the only way to the text, so that a search for it finds
-/// every place that could leak one.
+/// every place that could leak one. Its memory is overwritten when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Box<str>);
+pub struct Secret(Zeroizing<Box<str>>);
 
 // === impl Secret ===
 
@@ -23,13 +25,16 @@ impl Secret {
 
 impl From<&str> for Secret {
     fn from(text: &str) -> Self {
-        Self(text.into())
+        Self(Zeroizing::new(text.into()))
     }
 }
 
 impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text.into())
+    fn from(mut text: String) -> Self {
+        // A conversion could move the text, and leave a copy behind.
+        let secret = Self::from(text.as_str());
+        text.zeroize();
+        secret
     }
 }
 
@@ -54,5 +59,11 @@ mod tests {
         let secret = Secret::from("hunter2");
         assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.expose(), "hunter2");
+    }
+
+    #[test]
+    fn a_secret_is_overwritten_when_it_is_dropped() {
+        fn is_overwritten(_: &impl zeroize::ZeroizeOnDrop) {}
+        is_overwritten(&Secret::from("hunter2".to_owned()).0);
     }
 }

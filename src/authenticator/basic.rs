@@ -8,30 +8,56 @@ use std::{
 };
 
 use actix_rt::task::spawn_blocking;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    time::timeout,
+};
 
 use crate::auth::{
     BasicConfig, Denial, Identity, Invalid,
-    basic::{Login, LoginTag, Successes, Users, UsersError},
+    basic::{Login, LoginTag, MEMORY_MAX, Substitutes, Successes, Users, UsersError},
 };
 
-/// The number of passwords that are checked at the same time, in all sections: half of the cores, so that sessions have
-/// the others.
-static SLOTS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| {
+/// The checks of passwords, in all sections.
+static CHECKS: LazyLock<Checks> = LazyLock::new(|| {
     let cores = available_parallelism().map_or(1, usize::from);
-    Arc::new(Semaphore::new((cores / 2).max(1)))
+    // Sessions have the other half of the cores.
+    Checks::new((cores / 2).max(1), MEMORY_TOTAL, WAIT_MAX)
 });
 
-/// Maximum number of clients whose passwords wait for a slot or are checked, in all sections.
+/// The hashes that users who are not listed are checked against. The key is that of the process, because a change at each
+/// version of a file would reveal which users exist.
+static SUBSTITUTES: LazyLock<Substitutes> = LazyLock::new(|| Substitutes::new(&rand::random()));
+
+/// Maximum number of clients whose passwords wait for their check or are checked.
 const WAITING_MAX: usize = 256;
 
-static WAITING: Semaphore = Semaphore::const_new(WAITING_MAX);
+/// The memory that checks take at the same time, in KiB: that of two of the most costly hashes of Argon2. A check takes
+/// as much as its hash says.
+const MEMORY_TOTAL: u32 = 2 * MEMORY_MAX;
 
-/// The time that a client waits for a slot.
+/// The time that a client waits for a slot and memory.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The seconds after which a client that had no slot may try again.
 const RETRY_SECONDS: u32 = 5;
+
+/// The limits on checks of passwords.
+struct Checks {
+    /// A place for each client whose password waits or is checked.
+    places: Semaphore,
+    /// The memory in KiB.
+    memory: Arc<Semaphore>,
+    /// A slot for each check that runs.
+    slots: Arc<Semaphore>,
+    wait: Duration,
+}
+
+/// What a check needs while it runs.
+struct Running {
+    _memory: Option<OwnedSemaphorePermit>,
+    _slot: OwnedSemaphorePermit,
+}
 
 /// The users of a section.
 pub(super) struct Checker {
@@ -98,17 +124,15 @@ impl Loaded {
     }
 
     async fn verify(self: &Arc<Self>, login: Login, tag: LoginTag) -> Result<bool, Denial> {
-        let busy = || Denial::Busy(RETRY_SECONDS);
-        let _place = WAITING.try_acquire().map_err(|_| busy())?;
-        let slot = timeout(WAIT_MAX, Arc::clone(&SLOTS).acquire_owned()).await;
-        let Ok(Ok(slot)) = slot else { return Err(busy()) };
+        let _place = CHECKS.place()?;
+        let Some((hash, is_own)) = self.users.hash_for(&login.user, &SUBSTITUTES) else { return Ok(false) };
+        let running = CHECKS.begin(hash.memory()).await?;
         // Another request of this client may have been checked meanwhile.
         if self.knows(&tag) {
             return Ok(true);
         }
-        let Some((hash, is_own)) = self.users.hash_for(&login, &tag) else { return Ok(false) };
         let checked = spawn_blocking(move || {
-            let _slot = slot;
+            let _running = running;
             hash.verify(&login.password)
         });
         let is_right = checked.await.is_ok_and(|matches| matches && is_own);
@@ -116,5 +140,85 @@ impl Loaded {
             self.successes.lock().unwrap_or_else(PoisonError::into_inner).insert(tag, Instant::now());
         }
         Ok(is_right)
+    }
+}
+
+// === impl Checks ===
+
+impl Checks {
+    fn new(slots: usize, memory: u32, wait: Duration) -> Self {
+        let permits = |count| Arc::new(Semaphore::new(count));
+        Self {
+            places: Semaphore::new(WAITING_MAX),
+            memory: permits(memory as usize),
+            slots: permits(slots),
+            wait,
+        }
+    }
+
+    /// A place among the clients that wait.
+    fn place(&self) -> Result<SemaphorePermit<'_>, Denial> {
+        self.places.try_acquire().map_err(|_| Denial::Busy(RETRY_SECONDS))
+    }
+
+    /// Waits for what a check needs that takes this memory, in KiB. A check has its memory before its slot, so that one
+    /// which waits for memory holds no slot.
+    async fn begin(&self, memory: u32) -> Result<Running, Denial> {
+        let all = async {
+            let memory = match memory {
+                0 => None,
+                memory => Some(Arc::clone(&self.memory).acquire_many_owned(memory).await.ok()?),
+            };
+            let slot = Arc::clone(&self.slots).acquire_owned().await.ok()?;
+            Some(Running { _memory: memory, _slot: slot })
+        };
+        timeout(self.wait, all).await.ok().flatten().ok_or(Denial::Busy(RETRY_SECONDS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(test: impl Future<Output = ()>) {
+        actix::System::new().block_on(test);
+    }
+
+    /// 32 clients of one address could make the process take 8 GiB otherwise.
+    #[test]
+    fn the_memory_of_checks_that_run_is_limited() {
+        run(async {
+            let checks = Checks::new(8, 100, Duration::ZERO);
+            let busy = |running: Result<Running, Denial>| running.err() == Some(Denial::Busy(RETRY_SECONDS));
+            let first = checks.begin(64).await.unwrap();
+            assert!(busy(checks.begin(37).await), "64 and 37 are more than 100");
+            let second = checks.begin(36).await.unwrap();
+            assert!(busy(checks.begin(1).await));
+            let _bcrypt = checks.begin(0).await.expect("bcrypt takes no memory");
+            drop((first, second));
+            let _third = checks.begin(100).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_check_that_waits_for_memory_holds_no_slot() {
+        run(async {
+            let checks = Checks::new(2, 100, Duration::from_secs(60));
+            let _first = checks.begin(100).await.unwrap();
+            tokio::select! {
+                biased;
+                _ = checks.begin(100) => panic!("there is no memory"),
+                other = checks.begin(0) => assert!(other.is_ok()),
+            }
+        });
+    }
+
+    #[test]
+    fn the_number_of_clients_that_wait_is_limited() {
+        let checks = Checks::new(1, 100, Duration::ZERO);
+        let places: Vec<_> = (0..WAITING_MAX).map(|_| checks.place().unwrap()).collect();
+        assert_eq!(checks.place().err(), Some(Denial::Busy(RETRY_SECONDS)));
+        drop(places);
+        assert!(checks.place().is_ok());
     }
 }

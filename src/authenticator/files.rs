@@ -1,74 +1,146 @@
 //! Reads the files of methods again when they change. A file that cannot be used leaves the keys as they are.
 
-use std::{io, path::PathBuf, sync::Weak, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-use actix_rt::task::spawn_blocking;
-use ring::digest::{SHA256, digest};
-use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 use super::Authenticator;
 use crate::{
-    files::Looks,
+    files::{Followed, Follower, Stamp},
     log::Quoted,
     settings::{Host, Machine},
 };
 
-/// The time between two looks at a file. A change is taken at the second look that finds the same content, so that a
-/// program that writes it in several steps is not read in between.
+/// The time between two looks at a file.
 const LOOK_PAUSE: Duration = Duration::from_millis(500);
-
-/// What a look has found: the hash of the content, or why there is none.
-type Found = Result<[u8; 32], io::ErrorKind>;
 
 /// Follows the file of a method for as long as a configuration has it.
 pub(super) async fn follow(method: Weak<Authenticator>) {
     let Some(path) = method.upgrade().and_then(|method| method.file()) else { return };
-    let mut looks: Option<Looks<Found>> = None;
-    while method.strong_count() > 0 {
-        let reading: PathBuf = path.clone();
-        // A file system that hangs delays nothing else.
-        if let Ok(read) = spawn_blocking(move || Machine.read(&reading)).await {
-            let found = read.as_ref().map(|text| hash(text)).map_err(io::Error::kind);
-            // What the first look finds is in use already.
-            let looks = looks.get_or_insert_with(|| Looks::taken(found));
-            if let Some(method) = method.upgrade().filter(|_| looks.look(found)) {
-                take(&method, &path.to_string_lossy(), read);
-            }
+    let mut keys = Keys { method, path, is_refused: false };
+    Follower::default().follow(&mut keys, LOOK_PAUSE, |keys| keys.method.strong_count() > 0).await;
+}
+
+/// The keys of a method that are in a file.
+struct Keys {
+    method: Weak<Authenticator>,
+    path: PathBuf,
+    /// Whether the last version was refused.
+    is_refused: bool,
+}
+
+impl Followed for Keys {
+    /// The text may be a secret.
+    type Read = io::Result<Zeroizing<String>>;
+
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send> {
+        let path = self.path.clone();
+        Box::new(move || Machine.read(&path).map(Zeroizing::new))
+    }
+
+    fn take(&mut self, read: Self::Read) {
+        let Some(method) = self.method.upgrade() else { return };
+        let used = read.map_err(|error| format!("cannot be read: {error}"));
+        let used = used.and_then(|text| replace(&method, &text));
+        let was_refused = std::mem::replace(&mut self.is_refused, used.is_err());
+        let (name, path) = (&method.config().name, self.path.to_string_lossy());
+        let file = Quoted(&path);
+        match used {
+            Ok(Some(count)) => log::info!("keys changed auth={name} file={file} keys={count}"),
+            Ok(None) if was_refused => log::info!("keys good again auth={name} file={file}"),
+            Ok(None) => {}
+            Err(error) => log::error!(
+                "keys refused auth={name} file={file} reason={}, the keys stay as they are",
+                Quoted(&error)
+            ),
         }
-        sleep(LOOK_PAUSE).await;
     }
 }
 
-fn take(method: &Authenticator, path: &str, read: io::Result<String>) {
-    let taken = read.map_err(|error| format!("cannot be read: {error}"));
-    let taken = taken.and_then(|text| method.reread(&text).map_err(|error| error.to_string()));
-    let (name, file) = (&method.config().name, Quoted(path));
-    match taken {
-        Ok(count) => log::info!("keys changed auth={name} file={file} keys={count}"),
-        Err(error) => log::error!(
-            "keys refused auth={name} file={file} reason={}, the keys stay as they are",
-            Quoted(&error)
-        ),
+/// Uses the keys of a text, unless it is the one in use. Returns how many there are.
+fn replace(method: &Arc<Authenticator>, text: &str) -> Result<Option<usize>, String> {
+    let stamp = Some(Stamp::of(text));
+    if method.stamp() == stamp {
+        return Ok(None);
     }
-}
-
-fn hash(text: &str) -> [u8; 32] {
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    hash
+    let count = method.reread(text).map_err(|error| error.to_string())?;
+    method.set_stamp(stamp);
+    Ok(Some(count))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::{
+        auth::{ApiKeys, ApiKeysConfig, AuthConfig, MethodConfig, Secret, Source},
+        net::Network,
+    };
+
+    /// A key `test` of this name.
+    fn key(name: &str) -> String {
+        format!("{name}:sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08\n")
+    }
+
+    /// The settings are checked a while before the file is followed.
+    #[test]
+    fn a_key_file_that_changes_before_the_first_look_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, text) = (folder.path().join("keys"), key("old"));
+        let config = AuthConfig {
+            name: "keys".into(),
+            from: [Source::Authorization].into(),
+            forwards: false,
+            renew: None,
+            method: MethodConfig::ApiKeys(ApiKeysConfig {
+                file: Some(path.clone()),
+                keys: ApiKeys::parse(&text).unwrap(),
+            }),
+            stamp: Some(Stamp::of(&text)),
+        };
+        let method = Authenticator::new(Arc::new(config), None, &Network::system());
+        fs::write(&path, key("new")).unwrap();
+        actix::System::new().block_on(async {
+            let mut keys = Keys { method: Arc::downgrade(&method), path, is_refused: false };
+            let mut follower = Follower::default();
+            follower.look(&mut keys).await;
+            follower.look(&mut keys).await;
+            let identity = method.identify(&Secret::from("test"), 0).await.unwrap();
+            assert_eq!(identity.subject.as_deref(), Some("new"));
+        });
+    }
 
     #[test]
-    fn content_is_used_once_it_stays_the_same_and_differs() {
-        let mut looks = Looks::taken(Ok(hash("1")));
-        let none = Err(io::ErrorKind::NotFound);
-        let found = [hash("1"), hash("1"), hash("2"), hash("3"), hash("3"), hash("3"), hash("1")];
-        assert_eq!(found.map(|hash| looks.look(Ok(hash))), [false, false, false, false, true, false, false]);
-        assert_eq!([none, none, none].map(|found| looks.look(found)), [false, true, false]);
-        assert_eq!([hash("3"), hash("3")].map(|hash| looks.look(Ok(hash))), [false, true]);
+    fn a_text_that_is_in_use_is_not_taken_again() {
+        let text = key("a");
+        let config = AuthConfig {
+            name: "keys".into(),
+            from: [Source::Authorization].into(),
+            forwards: false,
+            renew: None,
+            method: MethodConfig::ApiKeys(ApiKeysConfig { file: None, keys: ApiKeys::parse(&text).unwrap() }),
+            stamp: Some(Stamp::of(&text)),
+        };
+        let method = Authenticator::new(Arc::new(config), None, &Network::system());
+        let other = key("b");
+        for (text, taken) in [
+            (&text, Some(None)),
+            (&other, Some(Some(1))),
+            (&"x".to_owned(), None),
+            (&other, Some(None)),
+            (&text, Some(Some(1))),
+        ] {
+            assert_eq!(replace(&method, text).ok(), taken, "{text}");
+        }
     }
 }

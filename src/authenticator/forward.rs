@@ -20,12 +20,12 @@ use tokio::{
 use super::Offer;
 use crate::{
     auth::{
-        Denial, Secret,
+        Denial, Secret, bearer,
         forward::{ForwardConfig, Judged, ServiceError, judge},
     },
     client_address,
     header_list::is_named_by_connection,
-    net::{Connect, LookupError, Network, TcpOptions, TlsError},
+    net::{Connect, LookupError, Network, TcpOptions, TlsError, tls::TlsClient},
 };
 
 /// Maximum size of a body that is read, so that the connection can be used again. After a longer one it is closed.
@@ -80,6 +80,11 @@ impl Checker {
     pub(super) fn new(name: &Arc<str>, config: &ForwardConfig, network: &Arc<Network>) -> Self {
         let slots = Arc::new(Semaphore::new(config.max_requests));
         Self { name: Arc::clone(name), config: config.clone(), network: Arc::clone(network), slots }
+    }
+
+    /// TLS to the service, if it has it.
+    pub(super) fn tls(&self) -> Option<&TlsClient> {
+        self.config.tls.as_ref()
     }
 
     /// Asks the service. Dropping the future ends the request.
@@ -140,7 +145,7 @@ impl Checker {
             let is_replaced =
                 client_address::is_forwarding(name) || (credential.is_some() && *name == AUTHORIZATION);
             if !is_replaced && !is_named_by_connection(headers, name) {
-                headers.get_all(name).for_each(|value| append(name, value.clone()));
+                offer.hidden.values(headers, name).for_each(|value| append(name, value.clone()));
             }
         }
         if let Some(value) = credential.and_then(bearer) {
@@ -151,7 +156,7 @@ impl Checker {
                 append(name, value);
             }
         }
-        let target = offer.request.uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = offer.hidden.uri.path_and_query().map_or("/", |target| target.as_str());
         for (name, value) in [(METHOD, offer.method.as_str()), (URI, target)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 append(&name, value);
@@ -175,10 +180,6 @@ impl Checker {
         let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
         client.no_default_headers().finish()
     }
-}
-
-fn bearer(credential: &Secret) -> Option<HeaderValue> {
-    HeaderValue::from_str(&format!("Bearer {}", credential.expose())).ok()
 }
 
 /// Whether bytes of this response follow that awc does not know of: the final response after a 1xx, or a body without

@@ -21,7 +21,7 @@ use crate::{
         jwt::{Algorithm, Fetches, KeyError, KeySet},
     },
     log::Quoted,
-    net::{Connect, Network, TcpOptions},
+    net::{Connect, Network, TcpOptions, tls::TlsClient},
 };
 
 /// How long a fetch may take, from the look-up of the name to the end of the body.
@@ -82,6 +82,16 @@ impl Remote {
             && own.ca == config.ca
             && own.refresh == config.refresh
             && *self.algorithms == *algorithms
+    }
+
+    /// The section's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// TLS to the issuer; `None` without TLS.
+    pub(super) fn tls(&self) -> Option<&TlsClient> {
+        self.config.tls.as_ref()
     }
 
     /// Records that the keys are fetched. Returns whether they were already.

@@ -14,10 +14,10 @@ mod keepers;
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use actix_http::{
@@ -30,12 +30,14 @@ use tokio::time::timeout;
 pub use self::{forward::Clients, keepers::Keepers};
 use crate::{
     auth::{
-        self, AuthConfig, ClientCertificateConfig, Credential, Denial, Identity, MethodConfig, Requirement,
-        Scheme, Secret, basic::Login,
+        self, AuthConfig, ClientCertificateConfig, Credential, Denial, Hidden, Identity, MethodConfig,
+        Requirement, Scheme, Secret, basic::Login,
     },
     certificate::TlsFacts,
     client_address::Chain,
-    net::Network,
+    clock,
+    files::Stamp,
+    net::{Network, tls::TlsClient},
     router,
 };
 
@@ -48,6 +50,8 @@ pub struct Authenticator {
     method: Method,
     /// Whether [`Keepers`] keep its keys.
     is_kept: AtomicBool,
+    /// The text of the file that is in use.
+    stamp: Mutex<Option<Stamp>>,
 }
 
 /// Why a new version of a file cannot be used.
@@ -75,6 +79,8 @@ enum Method {
 pub struct Offer<'a> {
     /// The request.
     pub request: router::Request<'a>,
+    /// The request without the credentials of all methods of the route, which is what a service gets.
+    pub hidden: &'a Hidden,
     /// The method of the request.
     pub method: &'a HttpMethod,
     /// The way of the request from the client.
@@ -90,12 +96,10 @@ pub struct Offer<'a> {
 pub struct Accepted {
     /// Who it is.
     pub identity: Identity,
-    /// The credential, if the section sends it to the upstream.
-    pub forwarded: Option<Credential>,
+    /// The credential; `None` if the client was accepted by something else.
+    pub credential: Option<Credential>,
     /// Headers for the upstream. Each replaces the client's header of that name, also if it has no values.
     pub upstream_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
-    /// Whether the credential was among the subprotocols.
-    pub by_subprotocol: bool,
 }
 
 /// The client is accepted or not by the first method for which it has a credential.
@@ -109,7 +113,7 @@ pub async fn authenticate(
     offer: &Offer<'_>,
 ) -> Result<Accepted, (Denial, Vec<String>)> {
     for (position, method) in methods.iter().enumerate() {
-        let denial = match method.check(offer, now()).await {
+        let denial = match method.check(offer, clock::seconds()).await {
             Ok(None) => continue,
             Ok(Some(accepted)) => match missing(requirements, &accepted.identity) {
                 None => return Ok(accepted),
@@ -138,17 +142,12 @@ fn missing<'a>(requirements: &'a [Requirement], identity: &Identity) -> Option<&
     requirements.iter().find(|required| !required.is_met(&identity.claims))
 }
 
-/// The time in seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
-
 // === impl Accepted ===
 
 impl Accepted {
     /// A client of which the upstream gets nothing.
     fn of(identity: Identity) -> Self {
-        Self { identity, forwarded: None, upstream_headers: Vec::new(), by_subprotocol: false }
+        Self { identity, credential: None, upstream_headers: Vec::new() }
     }
 }
 
@@ -170,7 +169,8 @@ impl Authenticator {
                 Method::Forward(forward::Checker::new(&config.name, forward, network))
             }
         };
-        Arc::new(Self { config, method, is_kept: AtomicBool::new(false) })
+        let stamp = Mutex::new(config.stamp);
+        Arc::new(Self { config, method, is_kept: AtomicBool::new(false), stamp })
     }
 
     /// The section.
@@ -191,6 +191,23 @@ impl Authenticator {
             Method::ClientCertificate(_) | Method::Forward(_) => None,
             Method::Jwt(tokens) => tokens.file().map(Path::to_owned),
         }
+    }
+
+    /// TLS to the service, whose roots are in a file.
+    fn tls(&self) -> Option<&TlsClient> {
+        match &self.method {
+            Method::Forward(service) => service.tls(),
+            _ => None,
+        }
+    }
+
+    /// The text of the file that is in use.
+    fn stamp(&self) -> Option<Stamp> {
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_stamp(&self, stamp: Option<Stamp>) {
+        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
     }
 
     /// What fetches the keys, if they are at a URL.
@@ -237,9 +254,7 @@ impl Authenticator {
             (_, Some(secret)) => (self.identify(secret, now).await?, Vec::new()),
             (_, None) => return Ok(None),
         };
-        let by_subprotocol = found.as_ref().is_some_and(|credential| credential.is_subprotocol);
-        let forwarded = found.filter(|_| self.config.forwards);
-        Ok(Some(Accepted { identity, forwarded, upstream_headers, by_subprotocol }))
+        Ok(Some(Accepted { identity, credential: found, upstream_headers }))
     }
 
     /// Whose credential it is. `now` is in seconds since 1970.
@@ -257,7 +272,7 @@ impl Authenticator {
     /// # Errors
     /// As for [`authenticate`]. A check that takes longer than [`RENEWAL_MAX`] is given up.
     pub async fn renew(&self, secret: &Secret, requirements: &[Requirement]) -> Result<Identity, Denial> {
-        let identity = timeout(RENEWAL_MAX, self.identify(secret, now())).await;
+        let identity = timeout(RENEWAL_MAX, self.identify(secret, clock::seconds())).await;
         let identity = identity.unwrap_or(Err(Denial::Unavailable(1)))?;
         match missing(requirements, &identity) {
             None => Ok(identity),

@@ -1,11 +1,15 @@
 //! Files that are read again when they change.
 
+mod follow;
+
 use std::{
     fs,
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
 };
+
+pub use self::follow::{Followed, Follower, Stamp};
 
 /// Maximum size of a settings file, a program or a list, in bytes: more than any person writes. It stops endless
 /// files such as `/dev/zero`.
@@ -49,11 +53,6 @@ impl Version {
 // === impl Looks ===
 
 impl<V: PartialEq + Clone> Looks<V> {
-    /// Starts with a version that is seen now, and was taken before.
-    pub fn taken(version: V) -> Self {
-        Self { seen: Some(version.clone()), taken: Some(version) }
-    }
-
     /// Takes what a look has found. Returns whether the file is read now: when it differs from the one that was taken,
     /// and two looks in a row found the same. A program that writes a file in several steps is not read in between.
     pub fn look(&mut self, version: V) -> bool {

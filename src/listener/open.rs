@@ -34,6 +34,7 @@ use super::{
 };
 use crate::{
     net::{Stream, canonical},
+    restart::restarted,
     server::{Pending, Status, Workers},
     settings::Listener,
 };
@@ -110,7 +111,13 @@ impl OpenListener {
             let (state, status) = (Arc::clone(&state), Arc::clone(status));
             actix_rt::spawn(accept_all(state, socket, queues, status, is_open.subscribe()))
         });
-        let following = actix_rt::spawn(follow_certificates(listener.name.clone(), Arc::clone(server)));
+        let (name, state_of_all) = (listener.name.clone(), Arc::clone(server));
+        let following = actix_rt::spawn(async move {
+            restarted("listener certificates", || {
+                follow_certificates(name.clone(), Arc::clone(&state_of_all))
+            })
+            .await;
+        });
         Ok(Self { name: listener.name.clone(), accepting: accepting.collect(), following, is_open })
     }
 

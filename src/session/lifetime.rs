@@ -5,10 +5,10 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use crate::policy::LifetimePolicy;
+use crate::{clock, policy::LifetimePolicy};
 
 /// The longest wait for an expiry. The clock of the day may be adjusted meanwhile, so it is read again after this time.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -57,8 +57,7 @@ pub enum LifetimeEnd {
 impl Moment {
     /// The current moment.
     pub fn now() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { steady: Instant::now(), unix }
+        Self { steady: Instant::now(), unix: clock::since_1970() }
     }
 }
 

@@ -34,4 +34,4 @@ pub use actor::Session;
 pub use known::{KnownClient, LoggedClaims};
 pub use lifetime::{Due, Lifetime, LifetimeEnd, Moment};
 pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};
-pub use renewal::{Check, Renewal};
+pub use renewal::{Announce, Check, Renewal};

@@ -30,6 +30,12 @@ const RATE: Rate =
 /// The check of a credential.
 pub type Check = Pin<Box<dyn Future<Output = Result<Identity, Denial>>>>;
 
+/// Hands a new credential to the connections that the session makes from now on.
+///
+/// # Errors
+/// When the upstream cannot get it.
+pub type Announce = Rc<dyn Fn(&Secret, &Arc<Identity>) -> Result<(), Failure>>;
+
 /// How a client renews its credential.
 #[derive(Clone)]
 pub struct Renewal {
@@ -39,6 +45,8 @@ pub struct Renewal {
     pub check: Rc<dyn Fn(Secret) -> Check>,
     /// The decisions of the route about the lifetime of sessions.
     pub lifetime: Arc<LifetimePolicy>,
+    /// Takes a credential that was accepted; `None` without an upstream.
+    pub announce: Option<Announce>,
 }
 
 /// The renewals of one session.
@@ -46,7 +54,23 @@ pub(super) struct Renewals {
     renewal: Renewal,
     limiter: Option<Limiter>,
     /// The message that is being checked. There is one at a time.
-    pending: Option<(Ticket, Check)>,
+    pending: Option<Pending>,
+}
+
+/// A message that is being checked.
+struct Pending {
+    ticket: Ticket,
+    secret: Secret,
+    check: Check,
+}
+
+/// A message that was checked.
+pub(super) struct Checked {
+    pub(super) ticket: Ticket,
+    /// Its credential.
+    pub(super) secret: Secret,
+    /// Who the client is by that.
+    pub(super) result: Result<Identity, Denial>,
 }
 
 // === impl Renewals ===
@@ -87,18 +111,27 @@ impl Renewals {
             }
             limiter.count(0, now);
         }
-        self.pending = Some((ticket, (self.renewal.check)(secret)));
+        let check = (self.renewal.check)(secret.clone());
+        self.pending = Some(Pending { ticket, secret, check });
         Ok(())
     }
 
-    /// The result of the check in progress, with the ticket of its message. Pending if there is none.
-    pub(super) fn poll(&mut self, task: &mut Context<'_>) -> Poll<(Ticket, Result<Identity, Denial>)> {
-        let Some((_, check)) = &mut self.pending else { return Poll::Pending };
+    /// The result of the check in progress. Pending if there is none.
+    pub(super) fn poll(&mut self, task: &mut Context<'_>) -> Poll<Checked> {
+        let Some(Pending { check, .. }) = &mut self.pending else { return Poll::Pending };
         let Poll::Ready(result) = check.as_mut().poll(task) else { return Poll::Pending };
         match self.pending.take() {
-            Some((ticket, _)) => Poll::Ready((ticket, result)),
+            Some(Pending { ticket, secret, .. }) => Poll::Ready(Checked { ticket, secret, result }),
             None => Poll::Pending,
         }
+    }
+
+    /// Hands a credential that was accepted to the connections that the session makes from now on.
+    ///
+    /// # Errors
+    /// When the upstream cannot get it.
+    pub(super) fn announce(&self, secret: &Secret, identity: &Arc<Identity>) -> Result<(), Failure> {
+        self.renewal.announce.as_ref().map_or(Ok(()), |announce| announce(secret, identity))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::renewal::{Renewal, Renewals, accept};
+use super::renewal::{Checked, Renewal, Renewals, accept};
 use crate::{
     auth::{Denial, Identity, Invalid, RenewalRule},
     event::{Data, Record, Value},
@@ -40,6 +40,7 @@ fn renewals(is_open: &Rc<Cell<bool>>, now: Instant) -> Box<Renewals> {
             }))
         }),
         lifetime: Arc::default(),
+        announce: None,
     };
     Renewals::new(renewal, now)
 }
@@ -70,7 +71,7 @@ fn one_renewal_is_checked_at_a_time() {
     let refused = start(&mut renewals, tracker.issue(Cause::Message), &message("good"), now);
     assert_eq!(refused.as_deref(), Some("Error renewing session: the one before has no answer yet"));
     is_open.set(true);
-    let Poll::Ready((ticket, result)) = renewals.poll(&mut task) else { panic!("no result") };
+    let Poll::Ready(Checked { ticket, result, .. }) = renewals.poll(&mut task) else { panic!("no result") };
     assert_eq!((ticket.redeem(), result.unwrap().subject.as_deref()), (number, Some("7")));
     assert!(renewals.poll(&mut task).is_pending(), "a result is given once");
 }
@@ -82,7 +83,7 @@ fn the_rate_of_renewals_is_bounded() {
     let mut task = Context::from_waker(Waker::noop());
     let mut renew = |now| {
         let refused = start(&mut renewals, tracker.issue(Cause::Message), &message("bad"), now);
-        if let Poll::Ready((ticket, result)) = renewals.poll(&mut task) {
+        if let Poll::Ready(Checked { ticket, result, .. }) = renewals.poll(&mut task) {
             ticket.redeem();
             assert_eq!(result, Err(Denial::Invalid(Invalid::UnknownKey)));
         }

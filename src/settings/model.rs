@@ -1,6 +1,6 @@
 //! Settings in their checked form.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use indexmap::IndexMap;
 
@@ -8,7 +8,13 @@ use super::sections::{
     admin::Admin, drain::Drain, language::Language, listener::Listener, pipeline::Pipeline, route::Route,
     server::Server, upstream::Upstream,
 };
-use crate::{auth::AuthConfig, certificate::Validity, log, net::tls::reread, trickle::Diagnostics};
+use crate::{
+    auth::{AuthConfig, JwtConfig, KeySource, MethodConfig},
+    certificate::Validity,
+    clock, log,
+    net::tls::reread,
+    trickle::Diagnostics,
+};
 
 /// All settings of the program, checked.
 #[derive(Debug, Clone)]
@@ -44,8 +50,8 @@ impl Settings {
     }
 
     /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect,
-    /// routes that pages of other sites can use, an admin server that other machines can read, and certificates that
-    /// expire.
+    /// routes that pages of other sites can use, an admin server that other machines can read, servers without TLS that
+    /// authenticate clients, and certificates that expire.
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
         let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));
@@ -54,12 +60,30 @@ impl Settings {
             .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
         let admin = self.admin.as_ref().and_then(Admin::remark);
         let open = self.open_to_other_sites().into_iter().chain(admin);
+        let insecure = insecure.chain(self.unprotected());
         unused.chain(open).chain(insecure).chain(self.doubtful_certificates()).collect()
+    }
+
+    /// The servers without TLS on other machines that decide who is accepted.
+    fn unprotected(&self) -> impl Iterator<Item = String> {
+        self.auth.values().filter_map(|auth| {
+            let (key, host, decides) = match &auth.method {
+                MethodConfig::Jwt(JwtConfig { source: KeySource::Url(jwks), .. }) if !jwks.url.is_secure => {
+                    ("jwt.jwks_url", jwks.url.host.as_str(), "replace the keys")
+                }
+                MethodConfig::Forward(forward) if forward.tls.is_none() => {
+                    ("forward.url", forward.url.host().unwrap_or_default(), "accept clients")
+                }
+                _ => return None,
+            };
+            let text = "has no TLS: everyone between this machine and the server can";
+            (!is_this_machine(host)).then(|| format!("[auth.{}] {key} {text} {decides}", auth.name))
+        })
     }
 
     /// The certificates that are not valid now, or expire soon.
     fn doubtful_certificates(&self) -> Vec<String> {
-        let now = reread::now();
+        let now = clock::seconds();
         let text = |section: String, found: Vec<(String, Validity)>| {
             found.into_iter().map(move |(key, validity)| format!("[{section}] {key}: {validity}"))
         };
@@ -105,4 +129,10 @@ impl Settings {
         let auth = auth.map(|name| format!("auth.{name}"));
         upstreams.chain(auth).chain(pipelines.map(|name| format!("pipeline.{name}"))).collect()
     }
+}
+
+/// Whether a connection to this host stays on the machine.
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    address.map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_http::header::HeaderMap;
 use awc::{BoxedSocket, Client};
 use bytes::Bytes;
 use tokio::{
@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    ClientPath, Destination, DialError, Endpoint, Lease, SessionKey, Upstream,
+    ClientPath, Destination, DialError, Endpoint, HandshakeHeaders, Lease, SessionKey, Upstream,
     refused::KeepRefusals,
     request::{chosen_protocol, prepare},
 };
@@ -51,8 +51,8 @@ pub struct DialPlan {
     pub destination: Destination,
     /// What selects the endpoint, if the settings select it by a hash.
     pub key: SessionKey,
-    /// Headers of the handshake: the client's headers that are forwarded, and the configured ones.
-    pub headers: Rc<[(HeaderName, HeaderValue)]>,
+    /// Headers of the handshake.
+    pub headers: HandshakeHeaders,
     /// Subprotocols to offer: the client's whole list until the client is answered, and the one in the
     /// response to it afterwards.
     pub protocols: Rc<[String]>,

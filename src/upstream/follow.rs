@@ -7,59 +7,39 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, HashSet},
+    path::PathBuf,
     rc::Rc,
     sync::{Arc, Weak},
     time::{Duration, Instant},
 };
 
-use actix_rt::task::spawn_blocking;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout_at},
-};
+use tokio::time::{timeout, timeout_at};
 
 use super::shared::Shared;
 use crate::{
-    files::{Looks, Version},
+    files::{Followed, Follower},
     log::Quoted,
     net::{Addresses, LookupError, Network, tls::reread},
+    restart::restarted,
     settings::{EndpointConfig, EndpointsFile, EndpointsFileError},
 };
 
-/// The time between two looks at a file. A change is taken at the second look that finds the file the same, so that a
-/// program that writes it in several steps is not read in between.
+/// The time between two looks at a file.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
-
-/// The time between the end of a task that panicked and the start of the next.
-const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 /// Follows the file and the names of an upstream for as long as a configuration has it.
 pub(super) async fn follow(shared: Weak<Shared>, network: Arc<Network>) {
-    let file = restarted(shared.clone(), follow_file);
-    let names = restarted(shared.clone(), move |shared, configured| {
-        follow_names(shared, configured, Arc::clone(&network))
-    });
-    let certificates = restarted(shared, follow_certificates);
+    let (for_file, for_names) = (shared.clone(), shared.clone());
+    let file = restarted("upstream discovery", move || follow_file(for_file.clone()));
+    let names =
+        restarted("upstream discovery", move || follow_names(for_names.clone(), Arc::clone(&network)));
+    let certificates = restarted("upstream certificates", move || follow_certificates(shared.clone()));
     tokio::join!(file, names, certificates);
 }
 
-/// Runs a task until the upstream is gone, and starts it again whenever it has panicked.
-async fn restarted<F: Future<Output = ()> + 'static>(
-    shared: Weak<Shared>,
-    task: impl Fn(Weak<Shared>, watch::Receiver<()>) -> F,
-) {
-    while let Some(upstream) = shared.upgrade() {
-        let running = actix_rt::spawn(task(shared.clone(), upstream.configured()));
-        drop(upstream);
-        if running.await.is_err() {
-            log::error!("upstream discovery restart");
-            sleep(RESTART_PAUSE).await;
-        }
-    }
-}
-
 /// Reads the certificates and keys of the upstream again when their files change.
-async fn follow_certificates(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
+async fn follow_certificates(shared: Weak<Shared>) {
+    let Some(mut configured) = shared.upgrade().map(|upstream| upstream.configured()) else { return };
     loop {
         let Some(upstream) = shared.upgrade() else { return };
         let settings = upstream.settings();
@@ -77,47 +57,58 @@ async fn follow_certificates(shared: Weak<Shared>, mut configured: watch::Receiv
 
 // === the file ===
 
-async fn follow_file(shared: Weak<Shared>, mut configured: watch::Receiver<()>) {
-    let (mut looks, mut is_refused) = (Looks::default(), false);
+async fn follow_file(shared: Weak<Shared>) {
+    let Some(mut configured) = shared.upgrade().map(|upstream| upstream.configured()) else { return };
     loop {
         let Some(upstream) = shared.upgrade() else { return };
         let file = upstream.settings().endpoints_file.clone();
         drop(upstream);
-        let is_changed = match &file {
-            None => configured.changed().await.is_ok(),
-            Some(file) => {
-                look(&shared, file, &mut looks, &mut is_refused).await;
-                match tokio::time::timeout(LOOK_PAUSE, configured.changed()).await {
-                    Err(_) => continue,
-                    Ok(result) => result.is_ok(),
-                }
+        let Some(file) = file else {
+            match configured.changed().await {
+                Ok(()) => continue,
+                Err(_) => return,
             }
         };
-        if !is_changed {
+        // With each configuration, the file is read again: it may have changed since the settings were read.
+        let mut endpoints = Endpoints { shared: shared.clone(), file, is_refused: false };
+        let mut follower = Follower::default();
+        let changed = loop {
+            follower.look(&mut endpoints).await;
+            if let Ok(changed) = timeout(LOOK_PAUSE, configured.changed()).await {
+                break changed;
+            }
+        };
+        if changed.is_err() {
             return;
         }
-        // The settings were read together with the file. It may have changed since.
-        (looks, is_refused) = (Looks::default(), false);
     }
 }
 
-/// Looks at the file, and takes its endpoints if it has changed. `is_refused`: whether its last version was refused.
-async fn look(
-    shared: &Weak<Shared>,
-    file: &EndpointsFile,
-    looks: &mut Looks<Option<Version>>,
-    is_refused: &mut bool,
-) {
-    let path = Arc::clone(&file.path);
-    let Ok(version) = spawn_blocking(move || Version::of(&path)).await else { return };
-    if !looks.look(version) {
-        return;
+/// The endpoints of an upstream that are in a file.
+struct Endpoints {
+    shared: Weak<Shared>,
+    file: EndpointsFile,
+    /// Whether the last version was refused.
+    is_refused: bool,
+}
+
+impl Followed for Endpoints {
+    type Read = Result<Vec<EndpointConfig>, EndpointsFileError>;
+
+    fn paths(&self) -> Vec<PathBuf> {
+        vec![self.file.path.to_path_buf()]
     }
-    let reading = file.clone();
-    let Ok(read) = spawn_blocking(move || reading.read()).await else { return };
-    if let Some(upstream) = shared.upgrade() {
-        let was_refused = std::mem::replace(is_refused, read.is_err());
-        take(&upstream, file, read, was_refused);
+
+    fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send> {
+        let file = self.file.clone();
+        Box::new(move || file.read())
+    }
+
+    fn take(&mut self, read: Self::Read) {
+        if let Some(upstream) = self.shared.upgrade() {
+            let was_refused = std::mem::replace(&mut self.is_refused, read.is_err());
+            take(&upstream, &self.file, read, was_refused);
+        }
     }
 }
 
@@ -184,7 +175,8 @@ impl Lookups {
     }
 }
 
-async fn follow_names(shared: Weak<Shared>, mut configured: watch::Receiver<()>, network: Arc<Network>) {
+async fn follow_names(shared: Weak<Shared>, network: Arc<Network>) {
+    let Some(mut configured) = shared.upgrade().map(|upstream| upstream.configured()) else { return };
     let lookups: Rc<RefCell<HashMap<Arc<str>, Lookups>>> = Rc::default();
     loop {
         let Some(upstream) = shared.upgrade() else { return };

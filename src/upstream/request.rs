@@ -18,7 +18,7 @@ use crate::{
 
 /// Creates the request for a WebSocket at `url`, with the headers and subprotocols of the plan.
 pub(super) fn prepare(plan: &DialPlan, url: &UpstreamUrl) -> WebsocketsRequest {
-    websocket(plan.dialer.client_for(url), plan.settings(), url, &plan.headers, &plan.protocols)
+    websocket(plan.dialer.client_for(url), plan.settings(), url, &plan.headers.get(), &plan.protocols)
 }
 
 /// Creates the request for a WebSocket at `url`.

@@ -183,7 +183,7 @@ impl TestBed {
             path,
             destination: destination.clone(),
             key: SessionKey::known(None),
-            headers: [].into(),
+            headers: Vec::new().into(),
             protocols: [].into(),
         };
         let mut lease = destination.endpoint.lease();

@@ -37,8 +37,9 @@ fn found(lines: &[&[u8]]) -> Result<Option<Login>, CredentialError> {
 }
 
 fn is_right(users: &Users, login: &Login) -> bool {
-    let tag = Successes::new(&[1; 32]).tag(login);
-    users.hash_for(login, &tag).is_some_and(|(hash, is_own)| hash.verify(&login.password) && is_own)
+    users
+        .hash_for(&login.user, &Substitutes::new(&[1; 32]))
+        .is_some_and(|(hash, is_own)| hash.verify(&login.password) && is_own)
 }
 
 #[test]
@@ -139,17 +140,38 @@ fn malformed_files_are_refused_with_the_line() {
 #[test]
 fn an_unknown_user_is_checked_against_the_hash_of_another() {
     let users = Users::parse(&format!("a:{SECRET}\nb:{ARGON2ID}")).unwrap();
-    let successes = Successes::new(&[1; 32]);
+    let substitutes = Substitutes::new(&[1; 32]);
     let mut used = std::collections::HashSet::new();
     for number in 0..64 {
-        let login = login(&format!("user{number}"), "secret");
-        let tag = successes.tag(&login);
-        let (hash, is_own) = users.hash_for(&login, &tag).unwrap();
-        assert_eq!(users.hash_for(&login, &tag), Some((hash.clone(), is_own)));
-        assert!(!is_own && hash.verify(&login.password), "the right password of another user");
+        let (hash, is_own) = users.hash_for(&format!("user{number}"), &substitutes).unwrap();
+        assert!(!is_own && hash.verify(&Secret::from("secret")), "the right password of another user");
         used.insert(format!("{hash:?}"));
     }
     assert_eq!(used.len(), 2);
+    assert_eq!(Users::default().hash_for("a", &substitutes), None);
+}
+
+/// Where the hashes have different costs, a substitute that depends on the password would take another time with each
+/// password, and that of a listed user never does.
+#[test]
+fn the_substitute_hash_depends_on_the_user_name_alone() {
+    let users = Users::parse(&format!("a:{SECRET}\nb:{ARGON2ID}")).unwrap();
+    let choice = |key, user: &str| {
+        let (hash, _) = users.hash_for(user, &Substitutes::new(&[key; 32])).unwrap();
+        matches!(hash, PasswordHash::Bcrypt(_))
+    };
+    let names: Vec<_> = (0..64).map(|number| format!("user{number}")).collect();
+    let [first, again, other] =
+        [1, 1, 2].map(|key| names.iter().map(|name| choice(key, name)).collect::<Vec<_>>());
+    assert_eq!(first, again, "the key is that of the process");
+    assert_ne!(first, other, "nobody without the key knows the choice");
+}
+
+#[test]
+fn the_memory_of_a_hash_is_known() {
+    let users = Users::parse(&format!("a:{SECRET}\nb:{ARGON2ID}")).unwrap();
+    let memory = |user| users.hash_for(user, &Substitutes::new(&[1; 32])).unwrap().0.memory();
+    assert_eq!([memory("a"), memory("b")], [0, 64]);
 }
 
 #[test]

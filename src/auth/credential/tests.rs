@@ -220,10 +220,101 @@ fn credentials_are_removed_from_query_and_subprotocols() {
             "{target}"
         );
         assert_eq!(hidden.subprotocols, ["chat", "bearer"]);
-        assert_eq!(hidden.subprotocol_header().unwrap(), "chat, bearer");
+        assert_eq!(
+            hidden.headers,
+            [(header::SEC_WEBSOCKET_PROTOCOL, vec![HeaderValue::from_static("chat, bearer")])]
+        );
     }
     let hidden = with(&[], "/", &["bearer.x"], |request| Hidden::new(&from, request));
-    assert_eq!(hidden.subprotocol_header(), None);
+    assert_eq!(hidden.headers, [(header::SEC_WEBSOCKET_PROTOCOL, vec![])]);
+}
+
+/// A page whose own URL has the credential sends it with each request of that page.
+#[test]
+fn a_credential_in_the_query_is_removed_from_referer_and_other_urls() {
+    let from = sources(&["query:token", "query:a b"]);
+    for (value, left) in [
+        ("https://x.test/", Some("https://x.test/")),
+        ("https://x.test/?", Some("https://x.test/?")),
+        ("https://x.test/p?token=1", Some("https://x.test/p")),
+        ("https://x.test/p?x=1&t%6fken=2&a+b=3&y#token=4", Some("https://x.test/p?x=1&y#token=4")),
+        ("/p?token=1", Some("/p")),
+        ("?token", Some("")),
+        ("https://x.test/\u{e4}?token=1", None),
+    ] {
+        for name in URLS {
+            let name = HeaderName::from_static(name);
+            let hidden =
+                with(&[(name.as_str(), value.as_bytes())], "/", &[], |request| Hidden::new(&from, request));
+            match left {
+                Some(left) if left == value => assert_eq!(hidden.headers, []),
+                left => {
+                    let left = left.into_iter().map(HeaderValue::from_static).collect();
+                    assert_eq!(hidden.headers, [(name, left)], "{value}");
+                }
+            }
+        }
+    }
+    let others = sources(&["authorization", "cookie:token"]);
+    let referer = [("referer", &b"/?token=1"[..])];
+    assert_eq!(with(&referer, "/", &[], |request| Hidden::new(&others, request)).headers, []);
+}
+
+/// Sources of a method that has read some of them, header lines, and whether nothing else has a value.
+type Besides<'a> = (&'a [Source], &'a [(&'a str, &'a [u8])], bool);
+
+#[test]
+fn a_value_that_the_accepting_method_has_not_read_is_refused() {
+    let inspected = |name: &'static str| Source::inspected(&HeaderName::from_static(name)).unwrap();
+    let mut all =
+        sources(&["authorization", "cookie:s", "header:x-key", "query:token", "subprotocol:bearer."]);
+    all.extend([inspected("cookie"), inspected("x-api-key")]);
+    assert_eq!(inspected("authorization"), Source::Authorization);
+    for name in ["user-agent", "referer", "origin"] {
+        assert_eq!(Source::inspected(&HeaderName::from_static(name)), None, "all browsers send it");
+    }
+    let service = [inspected("cookie"), inspected("x-api-key")];
+    let (bearer, cookies, key) =
+        (("authorization", &b"Basic x"[..]), ("cookie", &b"s=1; t=2"[..]), ("x-api-key", &b"k"[..]));
+    let cases: [Besides<'_>; 12] = [
+        (&[], &[], true),
+        (&[], &[("authorization", b"Bearer")], true),
+        (&[], &[("cookie", b"")], true),
+        (&[], &[bearer], false),
+        (&[], &[cookies], false),
+        (&[], &[("cookie", b"t=2")], false),
+        (&[], &[("cookie", b"t")], false),
+        (&[], &[key], false),
+        (&[Source::Authorization], &[bearer], true),
+        (&[Source::Cookie("s".to_owned())], &[("cookie", b"s=1")], true),
+        (&[Source::Cookie("s".to_owned())], &[cookies], false),
+        (&service, &[cookies, key], true),
+    ];
+    for (read, lines, expected) in cases {
+        let checked = with(lines, "/", &[], |request| none_besides(&all, read, request));
+        assert_eq!(checked.is_ok(), expected, "{read:?} {lines:?}");
+    }
+    for (target, offered) in [("/?token=1", &[][..]), ("/", &["chat", "bearer.x"])] {
+        assert!(with(&[], target, offered, |request| none_besides(&all, &service, request)).is_err());
+        assert!(with(&[], target, offered, |request| none_besides(&all, &all[3..5], request)).is_ok());
+    }
+}
+
+#[test]
+fn a_renewed_credential_takes_the_place_of_the_first_one() {
+    for (source, name, before, secret, after) in [
+        ("authorization", "authorization", "bearer old", "new", "Bearer new"),
+        ("header:x-key", "x-key", "old", "new", "new"),
+        ("cookie:s", "cookie", "a=1; s=old; ss=2", "new", "a=1; s=new; ss=2"),
+        ("cookie:s", "cookie", "a=1; s=old", "n;ew", "a=1"),
+        ("query:s", "cookie", "s=old", "new", "s=old"),
+    ] {
+        let name = HeaderName::from_static(name);
+        let mut headers = HeaderMap::new();
+        headers.insert(name.clone(), HeaderValue::from_static(before));
+        Source::parse(source).unwrap().replace(&mut headers, &Secret::from(secret));
+        assert_eq!(headers.get_all(name).collect::<Vec<_>>(), [after], "{source}");
+    }
 }
 
 #[test]
@@ -240,6 +331,10 @@ fn programs_see_headers_without_credentials() {
         assert_eq!(Hidden::shown(&from, &HeaderName::try_from(name).unwrap(), value), shown);
     }
     assert_eq!(Hidden::shown(&[], &header::AUTHORIZATION, "abc"), "abc");
+    let names = ["cookie", "x-api-key", "user-agent"].map(HeaderName::from_static);
+    let inspected: Vec<_> = names.iter().filter_map(Source::inspected).collect();
+    let shown = names.map(|name| Hidden::shown(&inspected, &name, "a=1; b"));
+    assert_eq!(shown, ["a=***;***", "***", "a=1; b"], "what a service gets");
 }
 
 proptest! {

@@ -1,16 +1,16 @@
 //! Whether the client may use the route, by its credential.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use actix_http::{
     StatusCode,
-    header::{self, HeaderName, HeaderValue},
+    header::{self, HeaderValue},
 };
 
 use super::context::RequestContext;
 use crate::{
-    auth::{Credential, Denial, Hidden, Identity, Invalid, only_one},
-    authenticator::{Offer, authenticate},
+    auth::{Denial, Hidden, Identity, Invalid, none_besides, only_one},
+    authenticator::{Accepted, Authenticator, Offer, authenticate},
     listener::{answer::Refusal, configuration::WorkerRoute, state::ListenerState},
     session::{Lifetime, Moment},
 };
@@ -34,8 +34,11 @@ pub(super) async fn check(
         let refusal = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "authentication is not available");
         return Err(Refusal { cause: Some("a method of the route is missing".to_owned()), ..refusal });
     }
+    let sources = &routed.route.credentials;
+    let hidden = Hidden::new(sources, &context.routed_by(&state.name));
     let offer = Offer {
         request: context.routed_by(&state.name),
+        hidden: &hidden,
         method: &context.head.method,
         chain: &context.chain,
         tls: context.tls.as_deref(),
@@ -44,33 +47,54 @@ pub(super) async fn check(
     let attempt = match state.admission.attempts.begin(context.peer.ip(), Instant::now()) {
         Ok(attempt) => attempt,
         Err(full) => {
-            let hidden = Hidden::new(&routed.route.credentials, &offer.request);
             context.hide(hidden);
             return Err(full.into());
         }
     };
-    let decision = match only_one(&routed.route.credentials, &offer.request) {
+    let decision = match only_one(sources, &offer.request) {
         Ok(()) => authenticate(&routed.auth, &routed.route.require, &offer).await,
         Err(error) => Err(denied(routed, Denial::Malformed(error), None)),
     };
     if matches!(&decision, Err((Denial::Invalid(error), _)) if error.is_guess()) {
         attempt.count_wrong(Instant::now());
     }
-    let hidden = Hidden::new(&routed.route.credentials, &offer.request);
-    context.hide(hidden);
-    let decision = decision.and_then(|accepted| match is_over(routed, &accepted.identity) {
-        false => Ok(accepted),
-        true => Err(denied(routed, Denial::Invalid(Invalid::Expired), Some(&accepted.identity))),
+    let decision = decision.and_then(|accepted| {
+        match objection(routed, &accepting(routed, &accepted.identity), &accepted, &offer) {
+            None => Ok(accepted),
+            Some(denial) => Err(denied(routed, denial, Some(&accepted.identity))),
+        }
     });
+    context.hide(hidden);
     let accepted = decision.map_err(|(denial, challenges)| refusal(&denial, &challenges))?;
-    let method = &accepted.identity.method;
-    let accepting = routed.auth.iter().find(|other| other.config().name == *method);
-    context.authenticator = accepting.cloned();
-    context.identity = Some(accepted.identity.into());
-    context.known_headers = accepted.upstream_headers;
-    context.known_headers.extend(accepted.forwarded.as_ref().and_then(bearer));
-    context.answers_subprotocol = accepted.by_subprotocol;
+    let Accepted { identity, credential, upstream_headers } = accepted;
+    context.authenticator = accepting(routed, &identity);
+    context.identity = Some(identity.into());
+    context.known_headers = upstream_headers;
+    if let Some(credential) = credential {
+        context.forward_credential(&credential.secret);
+        context.source = Some(credential.source);
+    }
     Ok(())
+}
+
+/// The method that accepted the client.
+fn accepting(routed: &WorkerRoute, identity: &Identity) -> Option<Arc<Authenticator>> {
+    routed.auth.iter().find(|method| method.config().name == identity.method).cloned()
+}
+
+/// Why a client that a method has accepted is denied.
+fn objection(
+    routed: &WorkerRoute,
+    accepting: &Option<Arc<Authenticator>>,
+    accepted: &Accepted,
+    offer: &Offer<'_>,
+) -> Option<Denial> {
+    // What other methods would have checked is not checked now.
+    let read = accepting.as_ref().map(|method| method.config().sources()).unwrap_or_default();
+    if let Err(error) = none_besides(&routed.route.credentials, &read, &offer.request) {
+        return Some(Denial::Malformed(error));
+    }
+    is_over(routed, &accepted.identity).then_some(Denial::Invalid(Invalid::Expired))
 }
 
 /// Whether a session of this client would be closed at once: a method accepts a token for a while after its expiry, which
@@ -88,14 +112,6 @@ fn denied(routed: &WorkerRoute, denial: Denial, accepted: Option<&Identity>) -> 
         .filter(|method| accepted.is_none_or(|identity| method.config().name == identity.method));
     let challenges = methods.filter_map(|method| method.challenge(&denial)).collect();
     (denial, challenges)
-}
-
-/// The header that sends a credential to the upstream.
-fn bearer(credential: &Credential) -> Option<(HeaderName, Vec<HeaderValue>)> {
-    // A credential is visible ASCII.
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", credential.secret.expose())).ok()?;
-    value.set_sensitive(true);
-    Some((header::AUTHORIZATION, vec![value]))
 }
 
 fn refusal(denial: &Denial, challenges: &[String]) -> Refusal {
@@ -146,8 +162,6 @@ fn refusal(denial: &Denial, challenges: &[String]) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use actix_http::test::TestRequest;
 
     use super::*;

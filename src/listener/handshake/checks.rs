@@ -100,7 +100,7 @@ fn key(context: &mut RequestContext) -> Result<(), Refusal> {
 
 /// Checks and records the offered subprotocols. Empty elements of the list are ignored (RFC 9110 section
 /// 5.6.1.2).
-fn subprotocols(context: &mut RequestContext) -> Result<(), Refusal> {
+pub(super) fn subprotocols(context: &mut RequestContext) -> Result<(), Refusal> {
     let malformed = || bad("Sec-WebSocket-Protocol must be a list of distinct tokens");
     let mut offered: Vec<String> = Vec::new();
     for element in elements(context.head.headers(), &header::SEC_WEBSOCKET_PROTOCOL) {

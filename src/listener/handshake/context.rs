@@ -4,13 +4,13 @@ use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix_http::{
     RequestHead,
-    header::{HeaderName, HeaderValue, SEC_WEBSOCKET_PROTOCOL, UPGRADE},
+    header::{AUTHORIZATION, HeaderName, HeaderValue, UPGRADE},
 };
 
 #[cfg(test)]
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
 use crate::{
-    auth::{Hidden, Identity, Secret, text_of},
+    auth::{Hidden, Identity, Secret, Source, bearer, text_of},
     authenticator::Authenticator,
     certificate::TlsFacts,
     client_address::Chain,
@@ -47,8 +47,8 @@ pub(super) struct RequestContext {
     pub(super) authenticator: Option<Arc<Authenticator>>,
     /// Headers for the upstream from the client's authentication. Each replaces the client's own, also without values.
     pub(super) known_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
-    /// Whether a subprotocol was the client's credential. Browsers then need another one in the response.
-    pub(super) answers_subprotocol: bool,
+    /// Where the client's credential was; `None` if it has none.
+    pub(super) source: Option<Source>,
     /// The query with masked credentials, if it had any.
     shown_query: Option<String>,
 }
@@ -67,7 +67,7 @@ impl RequestContext {
             identity: None,
             authenticator: None,
             known_headers: Vec::new(),
-            answers_subprotocol: false,
+            source: None,
             shown_query: None,
         }
     }
@@ -82,16 +82,36 @@ impl RequestContext {
 
     /// Removes credentials from the request.
     pub(super) fn hide(&mut self, hidden: Hidden) {
-        if hidden.subprotocols.len() != self.subprotocols.len() {
-            match hidden.subprotocol_header() {
-                Some(list) => _ = self.head.headers.insert(SEC_WEBSOCKET_PROTOCOL, list),
-                None => _ = self.head.headers.remove(SEC_WEBSOCKET_PROTOCOL),
-            }
+        let Hidden { uri, shown_query, subprotocols, headers } = hidden;
+        for (name, values) in headers {
+            self.head.headers.remove(&name);
+            values.into_iter().for_each(|value| self.head.headers.append(name.clone(), value));
         }
-        let Hidden { uri, shown_query, subprotocols } = hidden;
         self.head.uri = uri;
         self.shown_query = shown_query;
         self.subprotocols = subprotocols;
+    }
+
+    /// Sends the client's credential to the upstream, if its method does that.
+    pub(super) fn forward_credential(&mut self, secret: &Secret) {
+        if self.authenticator.as_ref().is_some_and(|method| method.config().forwards) {
+            self.known_headers.retain(|(name, _)| *name != AUTHORIZATION);
+            self.known_headers.extend(bearer(secret).map(|value| (AUTHORIZATION, vec![value])));
+        }
+    }
+
+    /// Continues with another credential of the client, as if the request had had it.
+    pub(super) fn renew(&mut self, secret: &Secret, identity: &Arc<Identity>) {
+        self.identity = Some(Arc::clone(identity));
+        if let Some(source) = &self.source {
+            source.replace(&mut self.head.headers, secret);
+        }
+        self.forward_credential(secret);
+    }
+
+    /// Whether a subprotocol was the client's credential. Browsers then need another one in the response.
+    pub(super) fn answers_subprotocol(&self) -> bool {
+        matches!(self.source, Some(Source::Subprotocol(_)))
     }
 
     /// The query of the request with masked credentials, as the client spelled it.
@@ -125,7 +145,7 @@ impl RequestContext {
             let (authenticator, route) = (Arc::clone(&authenticator), Arc::clone(&route));
             Box::pin(async move { authenticator.renew(&secret, &route.require).await })
         });
-        Some(Renewal { rule, check, lifetime })
+        Some(Renewal { rule, check, lifetime, announce: None })
     }
 
     /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the

@@ -17,6 +17,7 @@ mod forward;
 mod head;
 mod plain;
 mod relay;
+mod renewed;
 mod secure;
 mod target;
 
@@ -57,7 +58,7 @@ use crate::{
     rate::SharedLimit,
     router::AmbiguousPath,
     server::{Pending, SessionId, Unanswered},
-    session::{Lifetime, LoggedClaims, Moment, Parts, SessionGuard},
+    session::{Lifetime, LoggedClaims, Moment, Parts, Renewal, SessionGuard},
     settings::Route,
     template::{Facts, TooLong},
     upstream::{ClientPath, Destination, DialPlan, Dialer, First},
@@ -195,7 +196,7 @@ impl Handshake {
             () = self.worker.server.registry.status().draining() => Err(shutting_down()),
         };
         match admitted {
-            Ok((Accepted::Session(target), permit)) => self.accept(&context, rest, *target, permit).await,
+            Ok((Accepted::Session(target), permit)) => self.accept(context, rest, *target, permit).await,
             Ok((Accepted::Exchange(exchange), permit)) => {
                 Box::pin(self.forward(&context, rest, *exchange, permit, unanswered)).await;
             }
@@ -204,13 +205,7 @@ impl Handshake {
     }
 
     /// Sends a 101 and starts the session.
-    async fn accept(
-        mut self,
-        context: &RequestContext,
-        rest: Vec<u8>,
-        target: Target,
-        permit: SessionPermit,
-    ) {
+    async fn accept(mut self, context: RequestContext, rest: Vec<u8>, target: Target, permit: SessionPermit) {
         let headers = self.response_headers(&target);
         let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
         let id = self.worker.next_session();
@@ -280,7 +275,7 @@ impl Handshake {
         headers
     }
 
-    fn open(self, context: &RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
+    fn open(self, context: RequestContext, rest: &[u8], target: Target, admitted: Admitted) {
         // The handshake is complete: its slot is free, and the session counts as live.
         let Self { worker, configuration, stream, tls: _, peer, local: _, slot: _, pending: _ } = self;
         let listener = &configuration.listener;
@@ -304,8 +299,15 @@ impl Handshake {
         );
         let names =
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
-        let meta = route.reads_meta().then(|| forward::meta(context, protocol.as_deref(), names));
+        let meta = route.reads_meta().then(|| forward::meta(&context, protocol.as_deref(), names));
         let local = context.local.filter(|_| route.reads_origin());
+        let renewal = context.renewal().map(|renewal| match &upstream_start {
+            Some(start) => {
+                let announce = Some(renewed::announce(context, &listener.name, &start.plan));
+                Renewal { announce, ..renewal }
+            }
+            None => renewal,
+        });
         let parts = Parts {
             tracker,
             figures,
@@ -316,7 +318,7 @@ impl Handshake {
             rest: Bytes::copy_from_slice(rest),
             meta,
             known,
-            renewal: context.renewal(),
+            renewal,
             origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
             global_budget: Arc::clone(&worker.server.global_budget),
             rates,
@@ -420,7 +422,7 @@ async fn admit(
 /// The subprotocol for the response if the upstream has chosen none: a browser that offers one as its credential closes
 /// the connection if the response has none.
 fn answered(context: &RequestContext, route: &Route) -> Option<String> {
-    context.answers_subprotocol.then(|| preferred(route, &context.subprotocols)).flatten()
+    context.answers_subprotocol().then(|| preferred(route, &context.subprotocols)).flatten()
 }
 
 /// Admits a session within all limits.

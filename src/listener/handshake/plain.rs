@@ -82,6 +82,8 @@ pub(super) async fn open(
     if context.head.headers.contains_key(header::ORIGIN) {
         checks::origin(context, route)?;
     }
+    // A request that asks for no WebSocket may have a credential there too.
+    checks::subprotocols(context)?;
     auth::check(routed, context, &worker.state).await?;
     let expires = context.identity.as_ref().and_then(|identity| identity.expires);
     let lifetime = Lifetime::new(&route.lifetime, expires, Moment::now(), rand::random());

@@ -17,10 +17,10 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     ALPN, Identity, PemError, TlsError, TlsStream,
-    current::{Current, Texts},
-    pem, provider, reread,
+    current::{FromFiles, Load, Texts},
+    pem, provider,
 };
-use crate::{certificate::Certificate, files};
+use crate::certificate::Certificate;
 
 /// Roots that are not listed in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,12 +62,11 @@ pub enum ClientFileRole {
 /// How the servers of an upstream are connected to with TLS. Clones share everything.
 #[derive(Clone)]
 pub struct TlsClient {
-    files: Arc<ClientFiles>,
-    current: Arc<Current<Loaded>>,
+    pub(super) made: FromFiles<ClientFiles>,
 }
 
 /// The files of an upstream as they were read last.
-struct Loaded {
+pub struct Loaded {
     config: Arc<ClientConfig>,
     accepts: Accepts,
     /// The certificates with the keys of the settings that name their files.
@@ -90,7 +89,10 @@ struct AcceptsAll(Arc<CryptoProvider>);
 
 // === impl ClientFiles ===
 
-impl ClientFiles {
+impl Load for ClientFiles {
+    type Loaded = Loaded;
+    type Problem = (ClientFileRole, String);
+
     fn paths(&self) -> Vec<PathBuf> {
         let own = self.identity.iter().flat_map(|(cert, key)| [cert.clone(), key.clone()]);
         self.ca.iter().cloned().chain(own).collect()
@@ -125,6 +127,16 @@ impl ClientFiles {
         Ok(Loaded { config: Arc::new(config), accepts, certificates })
     }
 
+    fn certificates(loaded: &Loaded) -> &[(String, Certificate)] {
+        &loaded.certificates
+    }
+
+    fn text((role, text): &Self::Problem) -> String {
+        format!("{role} {text}")
+    }
+}
+
+impl ClientFiles {
     fn config(
         &self,
         listed: Vec<CertificateDer<'static>>,
@@ -193,18 +205,17 @@ impl TlsClient {
         files: ClientFiles,
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, Vec<(ClientFileRole, String)>> {
-        let current = Current::new(Texts::read(files.paths(), read), |texts| files.load(texts))?;
-        Ok(Self { files: Arc::new(files), current: Arc::new(current) })
+        Ok(Self { made: FromFiles::load(files, read)? })
     }
 
     /// Whether all certificates are accepted.
     pub fn accepts_all(&self) -> bool {
-        self.files.accepts_all
+        self.made.settings.accepts_all
     }
 
     /// Whether no certificate is accepted, because no root is known.
     pub fn accepts_none(&self) -> bool {
-        self.current.get().accepts == Accepts::None
+        self.made.get().accepts == Accepts::None
     }
 
     /// Completes the handshake with the server `host`, a name or an address. The caller bounds the time.
@@ -212,33 +223,14 @@ impl TlsClient {
     /// # Errors
     /// A [`TlsError`] inside, or the error of the socket.
     pub(in crate::net) async fn handshake(&self, host: &str, socket: TcpStream) -> io::Result<TlsStream> {
-        let name = match &self.files.name {
+        let name = match &self.made.settings.name {
             Some(name) => name.clone(),
             None => ServerName::try_from(host.to_owned()).map_err(|_| TlsError::WrongName)?,
         };
-        let config = Arc::clone(&self.current.get().config);
+        let config = Arc::clone(&self.made.get().config);
         let stream =
             TlsConnector::from(config).connect(name, socket).await.map_err(TlsError::of_handshake)?;
         Ok(TlsStream::new(stream.into()))
-    }
-}
-
-impl reread::FromFiles for TlsClient {
-    fn paths(&self) -> Vec<PathBuf> {
-        self.files.paths()
-    }
-
-    fn read_again(&self) -> Result<bool, reread::FilesRefused> {
-        let texts = Texts::read(self.files.paths(), files::read_regular);
-        let replaced = self.current.replace(texts, |texts| self.files.load(texts));
-        replaced.map_err(|problems| {
-            let texts = problems.iter().map(|(role, text)| format!("{role} {text}"));
-            reread::FilesRefused(texts.collect::<Vec<_>>().join("; "))
-        })
-    }
-
-    fn certificates(&self) -> Vec<(String, Certificate)> {
-        self.current.get().certificates.clone()
     }
 }
 
@@ -256,7 +248,7 @@ impl fmt::Display for ClientFileRole {
 
 impl fmt::Debug for TlsClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsClient").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("TlsClient").field("files", &self.made.settings).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What was made from files, and replaced when they change.
+//! What is made from files, and replaced when they change.
 
 use std::{
     collections::HashMap,
@@ -8,11 +8,49 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use zeroize::Zeroizing;
+
 use super::PemError;
+use crate::{certificate::Certificate, files};
+
+/// The settings of one side of TLS, which name files.
+pub trait Load: Send + Sync + 'static {
+    /// What is made from the files.
+    type Loaded: Send + Sync;
+
+    /// What is wrong with a file.
+    type Problem;
+
+    /// The files.
+    fn paths(&self) -> Vec<PathBuf>;
+
+    /// Makes the value from the texts of the files.
+    ///
+    /// # Errors
+    /// All files that cannot be used.
+    fn load(&self, texts: &Texts) -> Result<Self::Loaded, Vec<Self::Problem>>;
+
+    /// The certificates of a value, each with the settings key that names its file.
+    fn certificates(loaded: &Self::Loaded) -> &[(String, Certificate)];
+
+    /// A problem with the settings key of the file.
+    fn text(problem: &Self::Problem) -> String;
+}
+
+/// Why files cannot be used: each settings key with a reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct FilesRefused(pub String);
+
+/// What was made from files, with the settings that name them. Clones share everything.
+pub struct FromFiles<S: Load> {
+    pub(super) settings: Arc<S>,
+    current: Arc<Current<S::Loaded>>,
+}
 
 /// The latest value that was made from files. Reading it waits for nobody, because replacing it is one assignment.
 #[derive(Debug)]
-pub(super) struct Current<T>(RwLock<Stamped<T>>);
+struct Current<T>(RwLock<Stamped<T>>);
 
 #[derive(Debug)]
 struct Stamped<T> {
@@ -22,26 +60,70 @@ struct Stamped<T> {
 }
 
 /// The texts of files, or the reasons why they cannot be read. Each file is read once.
-pub(super) struct Texts {
-    by_path: HashMap<PathBuf, Result<String, String>>,
+pub struct Texts {
+    /// Some of them are private keys.
+    by_path: HashMap<PathBuf, Result<Zeroizing<String>, String>>,
     stamp: u64,
+}
+
+// === impl FromFiles ===
+
+impl<S: Load> FromFiles<S> {
+    /// Reads the files with `read`, and makes the first value.
+    ///
+    /// # Errors
+    /// All files that cannot be used.
+    pub(super) fn load(
+        settings: S,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, Vec<S::Problem>> {
+        let current = Current::new(Texts::read(settings.paths(), read), |texts| settings.load(texts))?;
+        Ok(Self { settings: Arc::new(settings), current: Arc::new(current) })
+    }
+
+    /// The value that was made last.
+    pub(super) fn get(&self) -> Arc<S::Loaded> {
+        self.current.get()
+    }
+
+    /// The files.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        self.settings.paths()
+    }
+
+    /// Reads the files again, and uses them from now on. Returns whether their content has changed. It blocks.
+    ///
+    /// # Errors
+    /// What is wrong with which file. Nothing has changed then.
+    pub(super) fn read_again(&self) -> Result<bool, FilesRefused> {
+        let texts = Texts::read(self.paths(), files::read_regular);
+        let replaced = self.current.replace(texts, |texts| self.settings.load(texts));
+        replaced.map_err(|problems| FilesRefused(problems.iter().map(S::text).collect::<Vec<_>>().join("; ")))
+    }
+
+    /// The certificates as they were read last, each with the settings key that names its file.
+    pub(super) fn certificates(&self) -> Vec<(String, Certificate)> {
+        S::certificates(&self.get()).to_vec()
+    }
+}
+
+impl<S: Load> Clone for FromFiles<S> {
+    fn clone(&self) -> Self {
+        Self { settings: Arc::clone(&self.settings), current: Arc::clone(&self.current) }
+    }
 }
 
 // === impl Current ===
 
 impl<T> Current<T> {
     /// Makes the first value from texts.
-    pub(super) fn new<E>(texts: Texts, load: impl FnOnce(&Texts) -> Result<T, E>) -> Result<Self, E> {
+    fn new<E>(texts: Texts, load: impl FnOnce(&Texts) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self(RwLock::new(Stamped { value: Arc::new(load(&texts)?), stamp: texts.stamp })))
     }
 
     /// Makes a value from texts, unless they are those of the current value, and replaces it. Returns whether it was
     /// replaced.
-    pub(super) fn replace<E>(
-        &self,
-        texts: Texts,
-        load: impl FnOnce(&Texts) -> Result<T, E>,
-    ) -> Result<bool, E> {
+    fn replace<E>(&self, texts: Texts, load: impl FnOnce(&Texts) -> Result<T, E>) -> Result<bool, E> {
         if self.0.read().unwrap_or_else(PoisonError::into_inner).stamp == texts.stamp {
             return Ok(false);
         }
@@ -51,7 +133,7 @@ impl<T> Current<T> {
     }
 
     /// The current value.
-    pub(super) fn get(&self) -> Arc<T> {
+    fn get(&self) -> Arc<T> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).value)
     }
 }
@@ -67,9 +149,11 @@ impl Texts {
         let (mut by_path, mut hasher) = (HashMap::new(), DefaultHasher::new());
         for path in paths {
             let text = by_path.entry(path).or_insert_with_key(|path| {
-                read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+                read(path)
+                    .map(Zeroizing::new)
+                    .map_err(|error| format!("cannot read {}: {error}", path.display()))
             });
-            text.hash(&mut hasher);
+            text.as_deref().hash(&mut hasher);
         }
         Self { by_path, stamp: hasher.finish() }
     }

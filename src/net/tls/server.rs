@@ -19,13 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     ALPN, Identity, PemError, TlsError, TlsStream,
     by_name::ByName,
-    current::{Current, Texts},
-    pem, provider, reread,
+    current::{FromFiles, Load, Texts},
+    pem, provider,
 };
-use crate::{
-    certificate::{Certificate, TlsFacts},
-    files,
-};
+use crate::certificate::{Certificate, TlsFacts};
 
 /// The first byte of a TLS connection: that of the record with the ClientHello (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 0x16;
@@ -62,12 +59,11 @@ pub struct ServerFiles {
 /// TLS for the clients of a listener. Clones share everything.
 #[derive(Clone)]
 pub struct TlsServer {
-    files: Arc<ServerFiles>,
-    current: Arc<Current<Loaded>>,
+    pub(super) made: FromFiles<ServerFiles>,
 }
 
 /// The files of a listener as they were read last.
-struct Loaded {
+pub struct Loaded {
     config: Arc<ServerConfig>,
     /// The certificates with the keys of the settings that name their files.
     certificates: Vec<(String, Certificate)>,
@@ -108,7 +104,10 @@ pub enum NotSecured {
 
 // === impl ServerFiles ===
 
-impl ServerFiles {
+impl Load for ServerFiles {
+    type Loaded = Loaded;
+    type Problem = FileProblem;
+
     fn paths(&self) -> Vec<PathBuf> {
         let pairs = self.certificates.iter().flat_map(|files| [files.cert.clone(), files.key.clone()]);
         pairs.chain(self.clients.iter().map(|clients| clients.ca.clone())).collect()
@@ -160,6 +159,16 @@ impl ServerFiles {
         Err(problems)
     }
 
+    fn certificates(loaded: &Loaded) -> &[(String, Certificate)] {
+        &loaded.certificates
+    }
+
+    fn text(problem: &FileProblem) -> String {
+        problem.to_string()
+    }
+}
+
+impl ServerFiles {
     fn config(
         &self,
         keys: Vec<(Certificate, Arc<CertifiedKey>)>,
@@ -223,8 +232,7 @@ impl TlsServer {
         files: ServerFiles,
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, Vec<FileProblem>> {
-        let current = Current::new(Texts::read(files.paths(), read), |texts| files.load(texts))?;
-        Ok(Self { files: Arc::new(files), current: Arc::new(current) })
+        Ok(Self { made: FromFiles::load(files, read)? })
     }
 
     /// Waits for the first bytes of a client, and completes the handshake. New handshakes use the files as they were
@@ -239,7 +247,7 @@ impl TlsServer {
             Ok(1..) => {}
             Ok(0) | Err(_) => return Err(NotSecured::Gone),
         }
-        let config = Arc::clone(&self.current.get().config);
+        let config = Arc::clone(&self.made.get().config);
         match TlsAcceptor::from(config).accept(socket).into_fallible().await {
             Ok(stream) => Ok(TlsStream::new(stream.into())),
             Err((error, socket)) => match TlsError::of(&TlsError::of_handshake(error)) {
@@ -255,28 +263,9 @@ fn is_method(first: u8) -> bool {
     first != HANDSHAKE && first.is_ascii_uppercase()
 }
 
-impl reread::FromFiles for TlsServer {
-    fn paths(&self) -> Vec<PathBuf> {
-        self.files.paths()
-    }
-
-    fn read_again(&self) -> Result<bool, reread::FilesRefused> {
-        let texts = Texts::read(self.files.paths(), files::read_regular);
-        let replaced = self.current.replace(texts, |texts| self.files.load(texts));
-        replaced.map_err(|problems| {
-            let texts = problems.iter().map(ToString::to_string);
-            reread::FilesRefused(texts.collect::<Vec<_>>().join("; "))
-        })
-    }
-
-    fn certificates(&self) -> Vec<(String, Certificate)> {
-        self.current.get().certificates.clone()
-    }
-}
-
 impl fmt::Debug for TlsServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsServer").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("TlsServer").field("files", &self.made.settings).finish_non_exhaustive()
     }
 }
 

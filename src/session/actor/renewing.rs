@@ -8,7 +8,7 @@ use std::{
 
 use super::{Session, SessionState, expiring::Expiry};
 use crate::{
-    auth::{Denial, Identity, RenewalMessage},
+    auth::{Denial, Identity, RenewalMessage, Secret},
     event::{Meta, Record, Value},
     failure::Failure,
     flow::{Cause, Kind, Ticket},
@@ -17,7 +17,7 @@ use crate::{
     session::{
         known::LoggedClaims,
         lifetime::{Lifetime, Moment},
-        renewal,
+        renewal::{self, Checked},
     },
     wire::Message,
 };
@@ -41,8 +41,8 @@ impl Session {
             return;
         }
         let Some(renewals) = &mut self.renewals else { return };
-        if let Poll::Ready((ticket, result)) = renewals.poll(task) {
-            match self.accept_identity(result) {
+        if let Poll::Ready(Checked { ticket, secret, result }) = renewals.poll(task) {
+            match self.accept_identity(&secret, result) {
                 Ok(()) => self.acknowledge(ticket),
                 Err(failure) => {
                     log::info!("renewal refused session={self} reason={}", Quoted(&failure.detail));
@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Continues with a new identity of the client.
-    fn accept_identity(&mut self, result: Result<Identity, Denial>) -> Result<(), Failure> {
+    fn accept_identity(&mut self, secret: &Secret, result: Result<Identity, Denial>) -> Result<(), Failure> {
         let (Some(known), Some(renewals)) = (&mut self.known, &self.renewals) else {
             return Err(Failure::lost());
         };
@@ -65,11 +65,13 @@ impl Session {
         if new.as_ref().is_some_and(|new| new.end(now).is_some()) {
             return Err(Failure::renewal("expired credential"));
         }
+        let identity = Arc::new(identity);
+        renewals.announce(secret, &identity)?;
         match &mut self.expiry {
             Some(expiry) => expiry.renew(identity.expires, now),
             expiry => *expiry = new.map(Expiry::new),
         }
-        known.identity = Arc::new(identity);
+        known.identity = identity;
         self.meta = self.meta.take().map(|meta| with_identity(&meta, &known.identity));
         log::info!("session renewed session={self}{}", LoggedClaims(self.known.as_deref()));
         Ok(())

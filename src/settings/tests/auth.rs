@@ -1,5 +1,7 @@
 //! Tests that the sections `[auth.NAME]` and the keys of routes about them take effect.
 
+use actix_http::header::HeaderName;
+
 use super::*;
 use crate::{
     auth::{
@@ -180,7 +182,12 @@ fn forward_in_the_settings() {
     assert!(forward.claims_from.is_empty() && forward.upstream_headers.is_empty());
     assert_eq!((forward.timeout.as_secs(), forward.max_requests), (2, 100));
     assert!(gate.from.is_empty() && !gate.needs_credential());
-    assert_eq!(*settings.routes[0].credentials, [Source::Authorization], "what the service gets is hidden");
+    let cookies = Source::Inspected(HeaderName::from_static("cookie"));
+    assert_eq!(
+        *settings.routes[0].credentials,
+        [Source::Authorization, cookies],
+        "what the service gets is hidden"
+    );
     let lines = r#"
 from = ["cookie:session"]
 forward_as = "authorization"
@@ -200,7 +207,9 @@ forward.max_requests = 7
     assert_eq!(*forward.upstream_headers, ["x-user"]);
     assert_eq!((forward.timeout.as_secs(), forward.max_requests), (1, 7));
     assert!(gate.needs_credential() && gate.forwards);
-    assert_eq!(*settings.routes[0].credentials, [Source::Cookie("session".to_owned())]);
+    let [session, inspected] =
+        [Source::Cookie("session".to_owned()), Source::Inspected(HeaderName::from_static("x-a"))];
+    assert_eq!(*settings.routes[0].credentials, [session, inspected]);
 }
 
 #[test]
@@ -241,5 +250,30 @@ fn certificates_in_the_settings() {
     let MethodConfig::ClientCertificate(patterns) = &devices.method else { panic!("{devices:?}") };
     assert_eq!(*patterns.subjects, [SubjectPattern::parse("CN=device *,O=Example").unwrap()]);
     assert_eq!(*patterns.names, [NamePattern::parse("*.devices.example").unwrap()]);
-    assert!(devices.from.is_empty() && devices.sources().next().is_none() && devices.needs_credential());
+    assert!(devices.from.is_empty() && devices.sources().is_empty() && devices.needs_credential());
+}
+
+/// Everyone between the proxy and such a server can have clients accepted.
+#[test]
+fn a_server_without_tls_on_another_machine_is_a_warning() {
+    for (lines, warning) in [
+        ("jwt.jwks_url = \"http://id.test/keys\"", Some("[auth.a] jwt.jwks_url has no TLS")),
+        ("jwt.jwks_url = \"http://192.0.2.1/keys\"", Some("[auth.a] jwt.jwks_url has no TLS")),
+        ("jwt.jwks_url = \"http://127.0.0.1:9000/keys\"", None),
+        ("jwt.jwks_url = \"http://[::1]:9000/keys\"", None),
+        ("jwt.jwks_url = \"http://localhost/keys\"", None),
+        ("jwt.jwks_url = \"https://id.test/keys\"", None),
+        ("forward.url = \"http://gate.test/\"", Some("[auth.a] forward.url has no TLS")),
+        ("forward.url = \"http://127.0.0.2/\"", None),
+        ("forward.url = \"http://[::1]/\"", None),
+        ("forward.url = \"https://gate.test/\"", None),
+    ] {
+        let settings = with(&format!("[auth.a]\n{lines}"), "auth = [\"a\"]\norigins = [\"none\"]");
+        let mut remarks = settings.remarks();
+        remarks.retain(|remark| !remark.contains("has no effect"));
+        match warning {
+            Some(warning) => assert!(remarks.len() == 1 && remarks[0].starts_with(warning), "{remarks:?}"),
+            None => assert_eq!(remarks, [""; 0], "{lines}"),
+        }
+    }
 }

@@ -196,6 +196,9 @@ fn the_recipes_for_authentication_are_valid() {
     std::fs::write(folder.path().join("jwks.json"), set).unwrap();
     let users = docs.split("```text\n").find(|text| text.starts_with("# USER:HASH")).unwrap();
     std::fs::write(folder.path().join("htpasswd"), users.split("```").next().unwrap()).unwrap();
+    std::fs::write(folder.path().join("devices-ca.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.path().join("feed.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.path().join("feed.key"), key.serialize_pem()).unwrap();
     let file = folder.path().join("towline.toml");
     for recipe in recipes {
         let upstream = match recipe.contains("[upstream.feed]") {

@@ -2,8 +2,10 @@
 
 use config::Value;
 
+use super::Read;
 use crate::{
     auth::{BasicConfig, MethodConfig, basic::Users},
+    files::Stamp,
     settings::read::{Section, text},
 };
 
@@ -11,7 +13,7 @@ use crate::{
 const REALM_MAX: usize = 256;
 
 /// Reads the table. Reports a problem with a line of the file by its number and user, without its hash.
-pub(super) fn read(name: &str, section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Read> {
     for key in ["from", "forward_as"].into_iter().filter(|key| section.said(key).is_some()) {
         section.conflict(key, &[], "has no effect with basic, whose credential is Authorization: Basic");
     }
@@ -23,9 +25,10 @@ pub(super) fn read(name: &str, section: &Section<'_>) -> Option<MethodConfig> {
         return None;
     };
     let text = section.host().read(&file).map_err(|error| format!("cannot be read: {error}"));
+    let stamp = text.as_deref().ok().map(Stamp::of);
     let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
     let users = users.map_err(|text| section.wrong("basic.file", text)).ok()?;
-    Some(MethodConfig::Basic(BasicConfig { file, users, realm }))
+    Some((MethodConfig::Basic(BasicConfig { file, users, realm }), stamp))
 }
 
 fn realm(value: &Value) -> Result<String, String> {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use config::Value;
 
+use super::Read;
 use crate::{
     auth::{ClientCertificateConfig, MethodConfig, NamePattern, SubjectPattern},
     settings::read::{Section, all, list, quoted},
@@ -13,7 +14,7 @@ use crate::{
 const ITEMS_MAX: usize = 1000;
 
 /// Reads the table.
-pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
     for key in ["from", "forward_as"].into_iter().filter(|key| section.said(key).is_some()) {
         section.conflict(key, &[], "has no effect with client_certificate, whose credential is part of TLS");
     }
@@ -30,7 +31,7 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
         );
         return None;
     }
-    Some(MethodConfig::ClientCertificate(ClientCertificateConfig { subjects, names }))
+    Some((MethodConfig::ClientCertificate(ClientCertificateConfig { subjects, names }), None))
 }
 
 fn patterns<T, E: Display>(value: &Value, parse: fn(&str) -> Result<T, E>) -> Result<Box<[T]>, String> {

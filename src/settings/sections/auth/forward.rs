@@ -6,6 +6,7 @@ use actix_http::{Uri, header::HeaderName};
 use config::Value;
 use url::Url;
 
+use super::Read;
 use crate::{
     auth::{ForwardConfig, MethodConfig},
     authority::MASK,
@@ -22,7 +23,7 @@ use crate::{
 const ITEMS_MAX: usize = 100;
 
 /// Reads the table.
-pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
     let url = section.read("forward.url", url);
     let ca = section.path_to("forward.ca");
     let tls = url.as_ref().and_then(|(_, is_secure)| tls(section, ca, *is_secure));
@@ -42,7 +43,7 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
             "needs from: without it, this method does not look for a credential",
         );
     }
-    Some(MethodConfig::Forward(ForwardConfig {
+    let method = MethodConfig::Forward(ForwardConfig {
         url: url?.0,
         tls,
         request_headers,
@@ -51,7 +52,8 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
         timeout,
         max_requests,
         needs_credential,
-    }))
+    });
+    Some((method, None))
 }
 
 /// TLS to the service, if its URL has it.

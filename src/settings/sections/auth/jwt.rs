@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use config::Value;
+use zeroize::Zeroizing;
 
+use super::Read;
 use crate::{
     auth::{
         JwksConfig, JwtConfig, KeySource, MethodConfig,
         jwt::{Algorithm, JwksUrl, KeySet, Rules},
     },
     authority::is_masked,
+    files::Stamp,
     net::tls::{ClientFiles, Roots, TlsClient},
     settings::read::{Section, all, list, quoted, text},
 };
@@ -18,7 +21,7 @@ use crate::{
 const SOURCES: [&str; 4] = ["jwt.keys", "jwt.jwks_file", "jwt.jwks_url", "jwt.secret_file"];
 
 /// Reads the table. Reports a problem with a file without its content.
-pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
+pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
     let algorithms = section.read("jwt.algorithms", algorithms).unwrap_or_default();
     let issuer = section.read("jwt.issuer", |value| match text(value)? {
         "" => Err("takes the claim iss of the tokens, such as \"https://id.example.com\"".to_owned()),
@@ -46,16 +49,19 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<MethodConfig> {
     ];
     let (key, source) =
         SOURCES.into_iter().zip(sources).find_map(|(key, source)| source.map(|it| (key, it)))?;
+    let mut stamp = None;
     let keys = match source.path() {
         None => KeySet::default(),
         Some(path) => {
-            let text = section.host().read(path).map_err(|error| format!("cannot be read: {error}"));
+            let text = section.host().read(path).map(Zeroizing::new);
+            let text = text.map_err(|error| format!("cannot be read: {error}"));
+            stamp = text.as_deref().ok().map(|text| Stamp::of(text));
             let keys =
                 text.and_then(|text| source.parse(&text, &algorithms).map_err(|error| error.to_string()));
             keys.map_err(|text| section.wrong(key, text)).ok()?
         }
     };
-    Some(MethodConfig::Jwt(JwtConfig { source, algorithms, rules, keys }))
+    Some((MethodConfig::Jwt(JwtConfig { source, algorithms, rules, keys }), stamp))
 }
 
 /// The keys at a URL; `None` without a valid URL.

@@ -13,6 +13,7 @@ use config::Value;
 
 use crate::{
     auth::{AuthConfig, MethodConfig, Source},
+    files::Stamp,
     settings::{
         keys::{self, Key},
         read::{Section, all, list, quoted},
@@ -24,8 +25,11 @@ struct Method {
     /// The name of the table.
     name: &'static str,
     /// Reads the table of the section with that name; `None` if it is invalid, which is reported.
-    read: fn(&str, &Section<'_>) -> Option<MethodConfig>,
+    read: fn(&str, &Section<'_>) -> Option<Read>,
 }
+
+/// A method, with the text of its file of keys, if it has one.
+type Read = (MethodConfig, Option<Stamp>);
 
 /// All methods.
 const METHODS: [Method; 5] = [
@@ -71,7 +75,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
             );
         }
     }
-    let method = read?;
+    let (method, stamp) = read?;
     // The other methods look where `from` says.
     let from = match &method {
         MethodConfig::Basic(_) | MethodConfig::ClientCertificate(_) => Box::default(),
@@ -83,7 +87,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
         let text = "has no effect with this method, which needs more than the credential in a message";
         section.conflict(key, &[], text);
     }
-    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method }))
+    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method, stamp }))
 }
 
 fn sources(value: &Value) -> Result<Box<[Source]>, String> {

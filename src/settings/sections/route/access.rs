@@ -61,8 +61,8 @@ pub(super) fn read(section: &Section<'_>, known: &Known<'_>) -> Access {
     }
     let mut credentials: Vec<Source> = Vec::new();
     for source in auth.iter().flat_map(|method| method.sources()) {
-        if !credentials.contains(source) {
-            credentials.push(source.clone());
+        if !credentials.contains(&source) {
+            credentials.push(source);
         }
     }
     Access { auth, require, credentials: credentials.into() }

@@ -1,0 +1,133 @@
+//! Follows files: looks at them from time to time, and reads them again when they have changed.
+//!
+//! The first version that is seen is read too, because the files may have changed since they were read with the settings.
+//! What is made of them knows by a [`Stamp`] whether it has another content.
+
+use std::{path::PathBuf, time::Duration};
+
+use actix_rt::task::spawn_blocking;
+use ring::digest::{SHA256, digest};
+use tokio::time::sleep;
+
+use super::{Looks, Version};
+
+/// The hash of the text of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp([u8; 32]);
+
+/// Something that is made of files, and made again when they change.
+pub trait Followed {
+    /// What the files are read into.
+    type Read: Send + 'static;
+
+    /// The files.
+    fn paths(&self) -> Vec<PathBuf>;
+
+    /// Returns a function that reads the files. It runs on a thread for blocking work, so that a file system that hangs
+    /// delays nothing else.
+    fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send>;
+
+    /// Uses what was read. It may be what is in use already.
+    fn take(&mut self, read: Self::Read);
+
+    /// Called after each look.
+    fn after_look(&mut self) {}
+}
+
+/// Which versions of some files were seen, and which one was read.
+#[derive(Debug, Default)]
+pub struct Follower {
+    looks: Looks<Vec<Option<Version>>>,
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    /// That of this text.
+    pub fn of(text: &str) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+        Self(hash)
+    }
+}
+
+// === impl Follower ===
+
+impl Follower {
+    /// Looks at the files once, and reads them if they have changed. A change is taken at the second look that finds the
+    /// files the same, so that a program that writes them in several steps is not read in between.
+    pub async fn look(&mut self, followed: &mut impl Followed) {
+        let paths = followed.paths();
+        let versions = move || paths.iter().map(|path| Version::of(path)).collect::<Vec<_>>();
+        let Ok(versions) = spawn_blocking(versions).await else { return };
+        if self.looks.look(versions)
+            && let Ok(read) = spawn_blocking(followed.reader()).await
+        {
+            followed.take(read);
+        }
+        followed.after_look();
+    }
+
+    /// Looks at the files for as long as `is_needed`, with this pause between two looks.
+    pub async fn follow<F: Followed>(
+        &mut self,
+        followed: &mut F,
+        pause: Duration,
+        is_needed: impl Fn(&F) -> bool,
+    ) {
+        while is_needed(followed) {
+            self.look(followed).await;
+            sleep(pause).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A file, and the texts that were read of it.
+    struct Texts(PathBuf, Vec<String>);
+
+    impl Followed for Texts {
+        type Read = std::io::Result<String>;
+
+        fn paths(&self) -> Vec<PathBuf> {
+            vec![self.0.clone()]
+        }
+
+        fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send> {
+            let path = self.0.clone();
+            Box::new(move || fs::read_to_string(path))
+        }
+
+        fn take(&mut self, read: Self::Read) {
+            self.1.push(read.unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn a_change_before_the_first_look_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "1").unwrap();
+        actix::System::new().block_on(async move {
+            let (mut follower, mut texts) = (Follower::default(), Texts(path.clone(), Vec::new()));
+            for _ in 0..4 {
+                follower.look(&mut texts).await;
+            }
+            assert_eq!(texts.1, ["1"]);
+            fs::remove_file(&path).unwrap();
+            for _ in 0..4 {
+                follower.look(&mut texts).await;
+            }
+            fs::write(&path, "22").unwrap();
+            for _ in 0..4 {
+                follower.look(&mut texts).await;
+            }
+            assert_eq!(texts.1, ["1", "", "22"]);
+        });
+    }
+}
