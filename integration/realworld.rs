@@ -23,6 +23,7 @@ fn run(name: &str, scenarios: usize) {
     }
     let output = Command::new("node")
         .arg(script(root, name))
+        .envs(chromium().map(|path| ("REALWORLD_CHROMIUM", path)))
         .env("TOWLINE", env!("CARGO_BIN_EXE_towline"))
         .env("REALWORLD_MODULES", &modules)
         .stdin(Stdio::null())
@@ -43,6 +44,27 @@ fn script(root: &Path, name: &str) -> PathBuf {
 fn installed(root: &Path, modules: &Path) -> bool {
     let lock = std::fs::read(root.join("integration/realworld/package-lock.json")).unwrap();
     std::fs::read(modules.join("node_modules/.installed")).is_ok_and(|installed| installed == lock)
+}
+
+/// The browser, if there is one.
+fn chromium() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&path)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|path| path.is_file())
+}
+
+/// Pages of a browser authenticate in each way that they have; see docs/auth.md.
+#[test]
+fn chromium_authenticates_over_tls() {
+    if chromium().is_none() {
+        std::io::stderr()
+            .write_all(b"realworld: SKIPPED: chromium_auth: Chromium is not installed\n")
+            .unwrap();
+        return;
+    }
+    run("chromium_auth", 13);
 }
 
 /// The script runs a client with one subscription while its server restarts.

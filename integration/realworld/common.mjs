@@ -107,6 +107,13 @@ ${more.route ?? ''}
     return Proxy.#run('towline with default.toml', file, env);
   }
 
+  /** Starts it in `at` with a settings file that has this text, and a listener `ws` at a free port of 127.0.0.1. */
+  static async startWith(at, text, env) {
+    const file = join(at, 'towline.toml');
+    writeFileSync(file, text);
+    return Proxy.#run('towline', file, env);
+  }
+
   static async #run(name, file, env) {
     const proxy = new Proxy(name, /listening listener=ws address=127\.0\.0\.1:(\d+)/);
     const program = process.env.TOWLINE ?? join(here, '../../target/debug/towline');

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs real servers and their client libraries through the proxy, see docs/realworld.md.
 #
-#   SCENARIOS="graphql mqtt"   these only: graphql mqtt socketio recovery jupyter chromium
+#   SCENARIOS="graphql mqtt"   these only: graphql mqtt socketio recovery jupyter chromium chromium_auth
 #   TOWLINE=/path/to/towline   the program under test; otherwise a development build
 #   CHROMIUM=/path/to/chromium the browser; otherwise chromium or google-chrome
 #   PYTHON=/path/to/python3    the Python for Jupyter; otherwise python3
@@ -10,7 +10,7 @@ set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=$(cd "$HERE/../.." && pwd)
 WORK=$ROOT/target/realworld
-SCENARIOS=${SCENARIOS:-graphql mqtt socketio recovery jupyter chromium}
+SCENARIOS=${SCENARIOS:-graphql mqtt socketio recovery jupyter chromium chromium_auth}
 PASSED=0
 FAILED=0
 SKIPPED=0
@@ -55,9 +55,11 @@ scenario() {
     case $1 in
     graphql | mqtt | socketio | recovery) ;;
     jupyter) installed python || { skip "jupyter: ${REASON#realworld: SKIPPED: }" && return; } ;;
-    chromium) find_chromium || { skip "chromium: not installed; on Debian: apt-get install chromium" && return; } ;;
+    chromium | chromium_auth)
+        find_chromium || { skip "$1: Chromium is not installed; on Debian: apt-get install chromium" && return; }
+        ;;
     *)
-        echo "make realworld: there is no scenario $1: graphql mqtt socketio recovery jupyter chromium" >&2
+        echo "make realworld: there is no scenario $1: graphql mqtt socketio recovery jupyter chromium chromium_auth" >&2
         exit 2
         ;;
     esac
