@@ -2,6 +2,7 @@
 //! keys that expire.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -120,11 +121,14 @@ fn an_expired_key_is_refused() {
 /// How long before the expiry the clients of the run get their notice.
 const LEAD: Duration = Duration::from_secs(5);
 
-/// What one client of the run saw, as times since 1970.
+/// What one client of the run saw. Times are since 1970.
 struct Seen {
     expires: Duration,
     noticed: Duration,
     closed: Duration,
+    /// The messages after the notice, and whether a close frame shows that these are all.
+    messages: Vec<Message>,
+    complete: bool,
 }
 
 /// Waits for the notice, sends messages around the time of expiry, and waits for the close. Each message has the times
@@ -147,37 +151,66 @@ fn watch(mut client: Client, expires: u64) -> Seen {
         }
         pause(Duration::from_millis(2));
     }
-    let (_, code, reason) = client.read_to_end();
+    let (messages, code, reason) = client.read_to_end();
     let closed = now();
     assert!(code.is_none() || (code, reason.as_str()) == (Some(1008), "token expired"), "{code:?} {reason}");
-    Seen { expires, noticed, closed }
+    Seen { expires, noticed, closed, messages, complete: code.is_some() }
 }
 
-/// Five hundred sessions, whose keys expire within ten seconds.
+/// Checks that each message that was accepted in request mode has one outcome: a reply or an error.
+fn check_outcomes(seen: &Seen, account: &Account) {
+    assert_eq!(account.accepted, account.answered + account.errored, "{account:?}");
+    let name = |message: &Message| match serde_json::from_str::<Value>(message.to_text().unwrap()) {
+        Ok(error) if error.is_object() => error["event_id"].as_str().unwrap().to_owned(),
+        _ => message.to_text().unwrap().to_owned(),
+    };
+    let names: BTreeSet<_> = seen.messages.iter().map(name).collect();
+    assert_eq!(names.len(), seen.messages.len(), "{:?}", seen.messages);
+    let outcomes = account.answered + account.errored;
+    assert!(if seen.complete { names.len() == outcomes } else { names.len() <= outcomes }, "{account:?}");
+}
+
+/// Settings with a route for each mode of exchange.
+fn both_modes(url: &str, keys: &[(String, String)]) -> Settings {
+    with_keys(Settings::stream(url), keys)
+        .on_route(r#"path = "/stream""#)
+        .on_route(r#"session_expiry = { lead = "5s" }"#)
+        .upstream("asked", url)
+        .with(r#"upstream.asked.exchange = "request""#)
+        .route(&[
+            r#"path = "/request""#,
+            r#"upstream = "asked""#,
+            "error_replies = true",
+            r#"auth = ["keys"]"#,
+        ])
+        .on_route(r#"session_expiry = { lead = "5s" }"#)
+}
+
+/// Five hundred sessions, whose keys expire within ten seconds. Every second one is in request mode.
 #[test]
 fn five_hundred_sessions_are_warned_and_closed_in_time() {
     const SESSIONS: u64 = 500;
     let upstream = TestUpstream::echo();
     // Time to open all sessions on a busy machine.
     let first = now().as_secs() + 25;
-    let expires = |number: u64| first + number % 10;
+    let expires = |number: u64| first + number / 2 % 10;
     let keys: Vec<_> = (0..SESSIONS)
         .map(|number| (format!("k{number}"), key(&format!("s{number}"), expires(number), "")))
         .collect();
-    let settings =
-        with_keys(Settings::stream(&upstream.url()), &keys).on_route(r#"session_expiry = { lead = "5s" }"#);
-    let proxy = Proxy::start(&settings);
-    let clients: Vec<_> =
-        (0..SESSIONS).map(|number| (open(&proxy, &format!("s{number}")), expires(number))).collect();
+    let proxy = Proxy::start(&both_modes(&upstream.url(), &keys));
+    let open = |number: u64| {
+        let path = if number.is_multiple_of(2) { "/stream" } else { "/request" };
+        Opening::new(proxy.addr()).path(path).header("X-Key", &format!("s{number}")).open()
+    };
+    let clients: Vec<_> = (0..SESSIONS).map(|number| (open(number), expires(number))).collect();
     assert!(now() < Duration::from_secs(first) - LEAD, "all sessions are open before the first notice");
     let watched: Vec<_> =
         clients.into_iter().map(|(client, expires)| thread::spawn(move || watch(client, expires))).collect();
     let seen: Vec<_> = watched.into_iter().map(|thread| thread.join().unwrap()).collect();
-    let (mut warned, mut closed) = (Vec::new(), Vec::new());
-    for Seen { expires, noticed, closed: at } in seen {
-        warned.push(noticed.checked_sub(expires - LEAD).expect("no notice is early"));
-        closed.push(at.checked_sub(expires).expect("no close is early"));
-    }
+    let late = |seen: &Seen| seen.closed.checked_sub(seen.expires).expect("no close is early");
+    let slow = |seen: &Seen| seen.noticed.checked_sub(seen.expires - LEAD).expect("no notice is early");
+    let (mut warned, mut closed): (Vec<_>, Vec<_>) =
+        (seen.iter().map(slow).collect(), seen.iter().map(late).collect());
     warned.sort();
     closed.sort();
     let middle = SESSIONS as usize / 2;
@@ -189,8 +222,13 @@ fn five_hundred_sessions_are_warned_and_closed_in_time() {
         closed.last().unwrap()
     );
     assert!(*closed.last().unwrap() < PATIENCE && *warned.last().unwrap() < PATIENCE);
-    let mut received = 0;
-    for number in 0..SESSIONS as usize {
+    check_messages(&proxy, &upstream, &seen);
+}
+
+/// Checks that the upstream got only messages from before the expiry, and that each of them has one outcome.
+fn check_messages(proxy: &Proxy, upstream: &TestUpstream, seen: &[Seen]) {
+    let (mut received, mut outcomes, mut errored, mut complete) = (0, 0, 0, 0);
+    for (number, seen) in seen.iter().enumerate() {
         let conn = upstream.conn(number);
         conn.wait_end();
         for text in conn.texts() {
@@ -201,7 +239,16 @@ fn five_hundred_sessions_are_warned_and_closed_in_time() {
         }
         let account = proxy.account(&format!("1:{number}"));
         assert!(account.is_balanced() && account.unsettled == 0, "{account:?}");
+        outcomes += account.accepted;
+        errored += account.errored;
+        if number % 2 == 1 {
+            check_outcomes(seen, &account);
+            complete += usize::from(seen.complete);
+        }
     }
-    println!("messages before expiry={received}, after expiry=0");
-    assert!(received > 0);
+    println!(
+        "messages of the upstream before expiry={received}, after expiry=0; accepted={outcomes}, of these failed={errored}; \
+         sessions in request mode whose client read all outcomes={complete}"
+    );
+    assert!(received > 0 && complete > 0);
 }
