@@ -79,6 +79,7 @@ mod recovery;
 mod refusals;
 mod renewals;
 mod routes;
+mod secrets;
 mod selftest;
 mod siege;
 mod sockets;
