@@ -20,7 +20,7 @@ use crate::{
         response::HEAD_MAX,
     },
     listener::{answer::Refusal, refusals::RefusalKind},
-    net::{Socket, Stream},
+    net::{Socket, Stream, TlsError},
     session::LifetimeEnd,
 };
 
@@ -100,9 +100,11 @@ impl RelayEnd {
 }
 
 fn lost(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::UnexpectedEof => "connection closed".to_owned(),
-        kind => format!("IO error: {kind}"),
+    match (TlsError::of(error), error.kind()) {
+        // With TLS 1.3, a server refuses the certificate of the proxy after the handshake.
+        (Some(error), _) => format!("TLS: {error}"),
+        (None, ErrorKind::UnexpectedEof) => "connection closed".to_owned(),
+        (None, kind) => format!("IO error: {kind}"),
     }
 }
 
