@@ -267,10 +267,10 @@ impl Route {
     /// Whether a page of another site could use the cookies of a browser on this route: the route checks no origins,
     /// and cookies select it or reach its upstream.
     pub fn is_open_to_other_sites(&self) -> bool {
-        let forwards =
-            |upstream: &Arc<Upstream>| upstream.forward_headers.iter().any(|name| name == "cookie");
-        self.origins.is_none()
-            && (!self.pattern.cookies.is_empty() || self.upstream.as_ref().is_some_and(forwards))
+        // A route that answers requests itself accepts no WebSockets, and gives every client the same answer.
+        let Some(upstream) = &self.upstream else { return false };
+        let forwards = upstream.forward_headers.iter().any(|name| name == "cookie");
+        self.origins.is_none() && (!self.pattern.cookies.is_empty() || forwards)
     }
 
     /// Whether a pipeline of the route reads metadata.

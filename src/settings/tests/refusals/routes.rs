@@ -359,6 +359,8 @@ fn routes_that_use_cookies_and_check_no_origins_are_remarked() {
         remarks(&format!("{bare}name = \"a\"\nmatch.cookies = {{ a = \"*\" }}\n"))
             .contains("a accepts browsers")
     );
+    let answering = format!("{bare}[[route]]\nmatch.cookies = {{ a = \"*\" }}\nanswer.body = \"a\"\n");
+    assert!(!remarks(&answering).contains("any site"));
 }
 
 /// Guarantee C10: every accepted setting has an effect.
