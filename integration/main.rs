@@ -73,6 +73,7 @@ mod pools;
 mod pressure;
 mod rates;
 mod readme;
+mod real_clients;
 mod realworld;
 mod reasons;
 mod recovery;

@@ -34,8 +34,14 @@ impl Websocat {
 
     /// Starts `websocat ws://ADDR`.
     pub fn open(addr: SocketAddr) -> Self {
+        Self::open_with(addr, &[])
+    }
+
+    /// The same as [`open`](Self::open), with headers such as `Origin: https://a.test`.
+    pub fn open_with(addr: SocketAddr, headers: &[&str]) -> Self {
         let mut child = Command::new(path())
             .arg(format!("ws://{addr}"))
+            .args(headers.iter().map(|header| format!("-H={header}")))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
