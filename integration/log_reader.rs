@@ -228,21 +228,6 @@ fn a_wrong_filter_in_the_environment_is_logged() {
     assert_eq!(echo.exit_code(), Some(0));
 }
 
-#[test]
-fn sighup_does_not_end_the_proxy_and_is_logged() {
-    let upstream = TestUpstream::echo();
-    let mut proxy = Proxy::start(&Settings::request(&upstream.url()));
-    let mut client = proxy.client();
-    for count in 1..=2 {
-        proxy.signal("HUP");
-        wait_for("the line", PATIENCE, || proxy.count_log("INFO *SIGHUP ignored") == count);
-        assert_eq!(client.ask("hello"), "hello");
-    }
-    proxy.signal("TERM");
-    client.expect_closed(1001);
-    assert_eq!(proxy.exit_code(), Some(0));
-}
-
 /// The echo server ends when its terminal closes.
 #[test]
 fn sighup_ends_the_echo_server_in_order() {

@@ -55,7 +55,7 @@ fn parse(format: &str) -> (String, Line) {
     for word in format.split(' ') {
         match word.split_once('=') {
             Some((name, value)) => {
-                assert!(!name.contains('{'), "a field without a name of its own: {format}");
+                assert!(!name.contains('{'), "a field without its own name: {format}");
                 line.fields.insert(name.to_owned());
                 // `{reason}{cause}`
                 line.has_more |= value.matches('{').count() > 1;

@@ -78,6 +78,7 @@ mod realworld;
 mod reasons;
 mod recovery;
 mod refusals;
+mod reload;
 mod renewals;
 mod routes;
 mod secrets;

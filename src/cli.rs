@@ -30,7 +30,7 @@ Examples:
 
 The environment variable TOWLINE__SECTION__KEY overrides a key; commas separate the items of a list.
 SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit
-code 1. SIGHUP is ignored.";
+code 1. SIGHUP reloads the settings; a file with errors changes nothing.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -127,7 +127,7 @@ pub enum Command {
 }
 
 /// The source of the settings: a file, or `--listen` and `--to`.
-#[derive(Debug, Args, PartialEq, Eq)]
+#[derive(Debug, Clone, Args, PartialEq, Eq)]
 pub struct Source {
     /// The settings file [default: settings/default.toml]
     #[arg(long, short, value_name = "FILE", env = "TOWLINE_CONFIG")]

@@ -36,6 +36,7 @@
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! clock, restart              the time of day; tasks that start again when they have panicked
 //! memory                      frees memory of idle queues
+//! reload                      what a reload of the settings changes, and when it takes effect
 //! server                      the process: live sessions, the configuration, the drain
 //! admin                       the admin server: health pages and the API of operators
 //! echo                        the demo upstream
@@ -72,6 +73,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod processor;
 pub mod rate;
+pub mod reload;
 pub mod reply;
 pub mod restart;
 pub mod router;

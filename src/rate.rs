@@ -38,16 +38,12 @@ pub enum OnLimit {
 pub struct Limiter {
     messages: Option<Bucket>,
     bytes: Option<Bucket>,
-}
-
-/// A rate limit that several sessions share.
-#[derive(Debug, Clone)]
-pub struct SharedLimit {
-    /// The buckets of all these sessions.
-    pub limiter: Arc<Mutex<Limiter>>,
     /// What happens to a message above the rate.
     pub on_limit: OnLimit,
 }
+
+/// A rate limit that several sessions share.
+pub type SharedLimit = Arc<Mutex<Limiter>>;
 
 /// The limit that was hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +72,20 @@ impl Limiter {
     pub fn new(rate: &Rate, now: Instant) -> Option<Self> {
         let messages = rate.messages.map(|messages| Bucket::new(messages.into(), rate.burst, now));
         let bytes = rate.bytes.map(|bytes| Bucket::new(bytes as f64, rate.burst, now));
-        (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes })
+        let on_limit = rate.on_limit;
+        (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes, on_limit })
+    }
+
+    /// Continues with another rate. Tokens and debts stay, up to the new burst; a full bucket stays full. Without a rate,
+    /// nothing is limited.
+    pub fn change(&mut self, rate: &Rate, now: Instant) {
+        let change = |bucket: &mut Option<Bucket>, new: Option<f64>| {
+            let old = bucket.take();
+            *bucket = new.map(|new| Bucket::new(new, rate.burst, now).after(old, now));
+        };
+        change(&mut self.messages, rate.messages.map(f64::from));
+        change(&mut self.bytes, rate.bytes.map(|bytes| bytes as f64));
+        self.on_limit = rate.on_limit;
     }
 
     /// The limit that a message of this many bytes would exceed now; `None` if the message is within the
@@ -111,13 +120,9 @@ impl Limiter {
     }
 }
 
-// === impl SharedLimit ===
-
-impl SharedLimit {
-    /// The buckets, while no other session uses them.
-    pub fn limiter(&self) -> MutexGuard<'_, Limiter> {
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The buckets, while no other session uses them.
+pub fn locked(limit: &SharedLimit) -> MutexGuard<'_, Limiter> {
+    limit.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Excess ===
@@ -138,6 +143,16 @@ impl Bucket {
     fn new(rate: f64, burst: Duration, now: Instant) -> Self {
         let depth = (rate * burst.as_secs_f64()).max(1.0);
         Self { rate, depth, tokens: depth, at: now }
+    }
+
+    /// The same bucket, with the tokens of the one that it replaces.
+    fn after(mut self, old: Option<Self>, now: Instant) -> Self {
+        if let Some(mut old) = old.filter(|old| old.tokens < old.depth)
+            && !old.is_full(now)
+        {
+            self.tokens = old.tokens.min(self.depth);
+        }
+        self
     }
 
     fn fill(&mut self, now: Instant) {
@@ -208,6 +223,25 @@ mod tests {
         assert_eq!(limiter.wait(now), Duration::from_secs(4));
         assert_eq!(limiter.excess(1, now + Duration::from_secs(4)), Some(Excess::Bytes));
         assert!(admitted(&mut limiter, 1000, now + Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn another_rate_keeps_tokens_and_debts() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let mut limiter = Limiter::new(&rate(10, 0, second), now).unwrap();
+        limiter.change(&rate(20, 0, second), now);
+        assert_eq!((0..30).filter(|_| admitted(&mut limiter, 1, now)).count(), 20, "full buckets stay full");
+        limiter.change(&rate(5, 100, second), now);
+        assert_eq!(limiter.excess(1, now), Some(Excess::Messages));
+        assert!(admitted(&mut limiter, 1, now + second / 5));
+        for _ in 0..3 {
+            limiter.count(1, now + second / 5);
+        }
+        limiter.change(&rate(1, 0, second), now + second / 5);
+        assert_eq!(limiter.wait(now + second / 5), 3 * second, "the debt stays");
+        limiter.change(&rate(0, 0, second), now);
+        assert_eq!(limiter.excess(usize::MAX, now), None);
     }
 
     #[test]

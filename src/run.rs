@@ -1,17 +1,22 @@
 //! Runs the proxy, from the settings to the end of the process.
 
-use std::{future::Future, io, rc::Rc, sync::Arc, time::Duration};
+mod listeners;
+mod reloading;
+
+use std::{future::Future, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
+use self::{listeners::Listeners, reloading::Reloader};
 use crate::{
     admin::{self, AdminState},
     authenticator::Keepers,
     listener::{self, OpenListener, ServerState},
     log::Quoted,
     net::Listening,
+    reload::{Numbers, Requests},
     server::{self, Registry, Status, Workers},
-    settings::Settings,
+    settings::{Loaded, Settings},
     trickle::Diagnostics,
     upstream::Monitors,
 };
@@ -19,32 +24,33 @@ use crate::{
 /// How long connections that were accepted during the drain may take, after it, to get their refusal.
 const REFUSING_TIME: Duration = Duration::from_millis(500);
 
-/// Runs the proxy until `shutdown` is ready, then drains it (guarantee C9). Call it on an actix system.
+/// Runs the proxy until `shutdown` is ready, then drains it (guarantee C9). Meanwhile it serves `requests` to reload the
+/// settings. Call it on an actix system.
 ///
 /// # Errors
 /// When a socket cannot be opened. The error names the address and its key. When a listener stops accepting because
 /// of an error in the program. The proxy has been drained then.
-pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-    for warning in settings.warnings().flat_map(Diagnostics::lines) {
-        log::warn!("program warning text={}", Quoted(&warning));
-    }
-    for remark in settings.remarks() {
-        log::warn!("settings warning text={}", Quoted(&remark));
-    }
+pub async fn run(
+    mut loaded: Loaded,
+    requests: Requests,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut numbers = Numbers::default();
+    numbers.assign(&mut loaded.settings);
+    let loaded = Arc::new(loaded);
+    let settings = &loaded.settings;
+    log_warnings(settings);
     let status = Arc::new(Status::default());
     let registry = Registry::new(Arc::clone(&status));
     let sessions = listener::capacity(settings.server.max_sessions);
-    let shared = ServerState::new(&settings, sessions, Arc::clone(&registry));
+    let shared = ServerState::new(settings, sessions, Arc::clone(&registry));
     let workers = Workers::start(settings.server.workers)?;
     let monitors = Rc::new(Monitors::start()?);
     let keepers = Rc::new(Keepers::start()?);
     actix_rt::spawn(watch_configurations(Rc::clone(&monitors), Rc::clone(&keepers), Arc::clone(&shared)));
-    let mut bound = Vec::new();
-    for listener in &settings.listeners {
-        let listening = listener::bind(listener)?;
-        log_listening(&format!("listener={}", listener.name), &listening)?;
-        bound.push((listener, listening.sockets));
-    }
+    let mut listeners = Listeners::default();
+    let prepared = listeners.prepare(settings)?;
+    prepared.log();
     let admin = settings.admin.as_ref().map(|admin| {
         let listening = admin::bind(admin)?;
         log_listening("admin", &listening)?;
@@ -53,15 +59,18 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     let admin = admin.transpose()?;
     let admin_handle = admin.as_ref().map(|admin| admin.handle());
     let admin = admin.map(actix_rt::spawn);
-    let open =
-        bound.into_iter().map(|(listener, sockets)| OpenListener::open(listener, sockets, &shared, &workers));
-    let mut listeners: Vec<_> = open.collect::<io::Result<_>>()?;
-    let ended = tokio::select! {
-        () = shutdown => Ok(()),
-        name = OpenListener::failed(&mut listeners) => Err(stopped_accepting(&name)),
+    listeners.apply(prepared, &shared, &workers);
+    let mut reloader = Reloader::new(Arc::clone(&shared), requests, Arc::clone(&loaded), (numbers, sessions));
+    let mut shutdown = pin!(shutdown);
+    let ended = loop {
+        tokio::select! {
+            () = &mut shutdown => break Ok(()),
+            name = OpenListener::failed(&mut listeners.open) => break Err(stopped_accepting(&name)),
+            read = reloader.read() => reloader.apply(read, &mut listeners, &workers).await,
+        }
     };
-    server::drain(&settings.drain, &registry).await;
-    close(listeners, &status).await;
+    server::drain(&reloader.settings().drain, &registry).await;
+    close(listeners.open, &status).await;
     workers.stop();
     monitors.stop();
     keepers.stop();
@@ -71,6 +80,15 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> io::
     }
     log::info!("stopped");
     ended
+}
+
+fn log_warnings(settings: &Settings) {
+    for warning in settings.warnings().flat_map(Diagnostics::lines) {
+        log::warn!("program warning text={}", Quoted(&warning));
+    }
+    for remark in settings.remarks() {
+        log::warn!("settings warning text={}", Quoted(&remark));
+    }
 }
 
 /// Closes the listeners, and refuses the connections that they have accepted meanwhile, within [`REFUSING_TIME`].

@@ -72,6 +72,64 @@ impl Proxy {
         std::fs::write(self.folder.path().join("hosts"), hosts).unwrap();
     }
 
+    /// Replaces the settings file.
+    pub fn rewrite(&self, settings: &Settings) {
+        // The proxy never sees a part of the file.
+        let (file, new) =
+            (self.folder.path().join("towline.toml"), self.folder.path().join("towline.toml.new"));
+        std::fs::write(&new, settings.text()).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// Has the proxy reload these settings, and waits until they are in force. Returns the changes in the log.
+    #[track_caller]
+    pub fn reload(&self, settings: &Settings) -> Vec<String> {
+        let pattern = "INFO *settings reloaded by=signal ";
+        let before = self.count_log(pattern);
+        self.rewrite(settings);
+        self.signal("HUP");
+        wait_for("the reload", PATIENCE, || self.count_log(pattern) > before);
+        let log = self.log();
+        let line = log.iter().rfind(|line| matches(line, pattern)).expect("the line");
+        let (_, rest) = line.split_once("generation=").expect("generation=");
+        let generation = rest.split_whitespace().next().expect("a number");
+        let changes = format!("setting changed generation={generation} change=");
+        let count: usize = rest
+            .split_once("changes=")
+            .and_then(|(_, rest)| rest.split_whitespace().next())
+            .expect("changes=")
+            .parse()
+            .unwrap();
+        let listed = || self.count_log(&changes);
+        wait_for("the changes", PATIENCE, || listed() == count.min(32));
+        let lines = self.log();
+        let lines = lines.iter().filter(|line| line.contains(&changes));
+        lines
+            .map(|line| {
+                line.split_once("change=").expect("change=").1.trim_matches('"').replace("\\\"", "\"")
+            })
+            .collect()
+    }
+
+    /// Has the proxy reload these settings, which have errors, and waits until it has refused them. Returns the problems in
+    /// the log.
+    #[track_caller]
+    pub fn reload_broken(&self, settings: &Settings) -> Vec<String> {
+        let pattern = "ERROR *reload failed, nothing changes by=signal ";
+        let (before, at) = (self.count_log(pattern), self.log().len());
+        self.rewrite(settings);
+        self.signal("HUP");
+        wait_for("the refusal", PATIENCE, || self.count_log(pattern) > before);
+        wait_for("the problems", PATIENCE, || {
+            self.log()[at..].iter().any(|line| line.contains("reload problem by="))
+        });
+        let log = self.log();
+        let lines = log[at..].iter().filter(|line| line.contains("reload problem by="));
+        lines
+            .map(|line| line.split_once("text=").expect("text=").1.trim_matches('"').replace("\\\"", "\""))
+            .collect()
+    }
+
     /// Declares that the test expects log lines of level WARN or ERROR that match `pattern`.
     pub fn expect(mut self, pattern: &str) -> Self {
         self.announced.push(pattern.to_owned());

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     echo,
     log::Writer,
-    settings::{self, Settings},
+    reload,
+    settings::{self, Layers, Loaded, Settings},
 };
 
 /// Advice for an error about the echo server's port.
@@ -26,12 +27,16 @@ const OTHER_LISTENER: &str = "The demo's proxy needs a free port. Choose another
 
 /// Runs the proxy, with the echo server as its upstream, until a signal ends them.
 pub(super) fn demo(config: Option<&Path>) -> Result<(), CommandError> {
-    let settings = match config {
-        Some(file) => Settings::load(Some(file), settings::environment())?,
-        None => settings::demo(settings::environment())?,
+    let file = config.map(Path::to_owned);
+    let read = move || match &file {
+        Some(file) => Loaded::check(Layers::read(Some(file), settings::environment())?),
+        None => settings::demo(settings::environment()),
     };
-    start_log(&settings.log)?;
+    let loaded = read()?;
+    start_log(&loaded.settings.log)?;
+    let requests = reload::requests(loaded.layers.clone(), read);
     block_on(async {
+        let settings = &loaded.settings;
         let bind = settings.upstreams.first().and_then(|(_, upstream)| upstream.url.look_up());
         let bind =
             bind.ok_or_else(|| io::Error::other("the demo's upstream is an address of this machine"))?;
@@ -39,14 +44,14 @@ pub(super) fn demo(config: Option<&Path>) -> Result<(), CommandError> {
         actix_rt::spawn(upstream);
         // Queued, because a blocking write would wait for the reader.
         let stdout = Writer::stdout(|_, _| {})?;
-        let invitation = invitation(&settings);
+        let invitation = invitation(settings);
         let end = signals::shutdown(Hangup::End)?;
         let shutdown = async {
             // The proxy waits for this end once it listens.
             stdout.print(invitation.as_bytes());
             end.await;
         };
-        let ended = crate::run(settings, shutdown).await;
+        let ended = crate::run(loaded, requests, shutdown).await;
         ended.map_err(|error| advised(error, "(listener.", OTHER_LISTENER))
     })
 }

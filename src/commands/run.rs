@@ -5,11 +5,16 @@ use super::{
     signals::{self, Hangup},
     source, start_log,
 };
-use crate::{cli::Source, settings};
+use crate::{cli::Source, reload, settings::Loaded};
 
 /// Runs the proxy until a signal ends it.
 pub(super) fn run(source: &Source) -> Result<(), CommandError> {
-    let settings = settings::check(&source::layers(source)?)?;
-    start_log(&settings.log)?;
-    block_on(async { crate::run(settings, signals::shutdown(Hangup::Ignore)?).await })
+    let loaded = Loaded::check(source::layers(source)?)?;
+    start_log(&loaded.settings.log)?;
+    let source = source.clone();
+    let requests = reload::requests(loaded.layers.clone(), move || Loaded::check(source::read(&source)?));
+    block_on(async {
+        let shutdown = signals::shutdown(Hangup::Reload(requests.handle()))?;
+        crate::run(loaded, requests, shutdown).await
+    })
 }

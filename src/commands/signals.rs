@@ -1,17 +1,21 @@
-//! Signals: SIGTERM and SIGINT end the program. SIGHUP ends it only if a terminal may have sent the signal.
+//! Signals: SIGTERM and SIGINT end the program. SIGHUP reloads the settings, or ends the program if a terminal may have
+//! sent the signal.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{cli::EXIT_FAILURE, log};
+use crate::{
+    cli::EXIT_FAILURE,
+    log,
+    reload::{By, Handle},
+};
 
 /// The effect of SIGHUP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) enum Hangup {
-    /// SIGHUP is ignored. Operators send it to reload settings, which Towline does not support. It must not
-    /// end a proxy without a drain.
-    Ignore,
+    /// SIGHUP reloads the settings.
+    Reload(Handle),
     /// SIGHUP ends the program as SIGTERM does, because the program's terminal has closed.
     End,
 }
@@ -34,7 +38,7 @@ pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
     };
     match hangup {
         Hangup::End => ends.hangup = Some(hangups),
-        Hangup::Ignore => _ = actix_rt::spawn(ignore(hangups)),
+        Hangup::Reload(handle) => _ = actix_rt::spawn(reload(hangups, handle)),
     }
     Ok(async move {
         ends.next().await;
@@ -47,9 +51,15 @@ pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn ignore(mut hangups: Signal) {
+/// Asks for a reload at each signal. The result is in the log.
+async fn reload(mut hangups: Signal, handle: Handle) {
     while hangups.recv().await.is_some() {
-        ::log::info!("SIGHUP ignored: settings are read at the start only");
+        let handle = handle.clone();
+        actix_rt::spawn(async move {
+            if let Err(error) = handle.reload(By::Signal).await {
+                ::log::warn!("SIGHUP ignored: {error}");
+            }
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 use super::CommandError;
 use crate::{
     cli::Source,
-    settings::{Layers, environment, from_flags},
+    settings::{Layers, SettingsError, environment, from_flags},
 };
 
 /// The address to listen on when `--to` is given without `--listen`.
@@ -11,10 +11,7 @@ const LISTEN: &str = "127.0.0.1:9139";
 
 /// Reads the settings file, or creates settings from `--listen` and `--to`.
 pub(super) fn layers(source: &Source) -> Result<Layers, CommandError> {
-    let Some(to) = &source.to else {
-        return Ok(Layers::read(source.config.as_deref(), environment())?);
-    };
-    if let Some(file) = &source.config {
+    if let (Some(_), Some(file)) = (&source.to, &source.config) {
         let text = format!(
             "--to cannot be combined with a settings file, and --config or TOWLINE_CONFIG names {}; leave out \
              one of them",
@@ -22,8 +19,14 @@ pub(super) fn layers(source: &Source) -> Result<Layers, CommandError> {
         );
         return Err(CommandError::Usage(text));
     }
-    match source.listen.as_slice() {
-        [] => Ok(from_flags(&[LISTEN.to_owned()], to, environment())),
-        listen => Ok(from_flags(listen, to, environment())),
+    Ok(read(source)?)
+}
+
+/// Reads the settings again, from a command line that [`layers`] has accepted.
+pub(super) fn read(source: &Source) -> Result<Layers, SettingsError> {
+    match (&source.to, source.listen.as_slice()) {
+        (None, _) => Layers::read(source.config.as_deref(), environment()),
+        (Some(to), []) => Ok(from_flags(&[LISTEN.to_owned()], to, environment())),
+        (Some(to), listen) => Ok(from_flags(listen, to, environment())),
     }
 }

@@ -30,7 +30,7 @@ const RESERVED_PER_DIRECTION: usize = 16 * 1024;
 /// of a session.
 #[derive(Debug)]
 pub struct GlobalBudget {
-    limit: usize,
+    limit: AtomicUsize,
     used: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ pub struct GlobalBudget {
 #[derive(Debug)]
 pub struct Budget {
     global_budget: Arc<GlobalBudget>,
-    limit: usize,
+    limit: AtomicUsize,
     /// Bytes in use by events.
     used: AtomicUsize,
     /// Bytes of incomplete messages and of undecoded input.
@@ -72,7 +72,13 @@ pub struct Permit {
 impl GlobalBudget {
     /// Creates a global budget of `limit` bytes.
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit: AtomicUsize::new(limit), used: AtomicUsize::new(0) })
+    }
+
+    /// Changes the limit. Bytes in use stay in use, also if they are more; readers that wait notice it when their next
+    /// bytes are returned.
+    pub fn resize(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
     }
 
     /// Bytes taken by all budgets, rounded up to whole pieces for each.
@@ -81,7 +87,7 @@ impl GlobalBudget {
     }
 
     fn is_used_up(&self) -> bool {
-        self.used() >= self.limit
+        self.used() >= self.limit.load(Relaxed)
     }
 }
 
@@ -92,13 +98,20 @@ impl Budget {
     pub fn new(limit: usize, global_budget: &Arc<GlobalBudget>) -> Arc<Self> {
         Arc::new(Self {
             global_budget: Arc::clone(global_budget),
-            limit,
+            limit: AtomicUsize::new(limit),
             used: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             drawn: AtomicUsize::new(0),
             waiting: Mutex::default(),
             is_waiting: AtomicBool::new(false),
         })
+    }
+
+    /// Changes the limit, and wakes the readers that wait if there is room now. Bytes in use stay in use, also if they are
+    /// more.
+    pub fn resize(&self, limit: usize) {
+        self.limit.store(limit, Relaxed);
+        self.give_back(0);
     }
 
     /// Bytes in use by events.
@@ -109,7 +122,7 @@ impl Budget {
     /// Whether another message may be read, that is, whether events use less than the limit.
     pub fn has_room(&self) -> bool {
         let used = self.used();
-        used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
+        used < self.limit.load(Relaxed) && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
     /// Whether another message may be read, as [`Budget::has_room`]. If not, wakes `waker` when one may.
@@ -281,6 +294,31 @@ mod tests {
         assert!(flag.0.load(SeqCst));
         drop(second);
         assert_eq!(budget.used(), 0);
+    }
+
+    #[test]
+    fn a_budget_that_shrinks_keeps_what_is_in_use_and_one_that_grows_wakes_its_reader() {
+        let global_budget = GlobalBudget::new(usize::MAX);
+        let budget = Budget::new(10_000, &global_budget);
+        let flag = Arc::new(Flag::default());
+        let waker = Waker::from(Arc::clone(&flag));
+        let held = budget.take(5000);
+        budget.resize(4000);
+        assert!(!budget.room_or_wake(&waker));
+        assert_eq!(budget.used(), 5000 + EVENT_COST);
+        budget.resize(5000);
+        assert!(!flag.0.load(SeqCst), "there is still no room");
+        budget.resize(6000);
+        assert!(flag.0.load(SeqCst) && budget.has_room());
+        drop(held);
+        let held = budget.take(2 * RESERVED_PER_DIRECTION);
+        budget.resize(usize::MAX);
+        global_budget.resize(RESERVED_PER_DIRECTION);
+        assert!(!budget.has_room(), "the global budget is used up");
+        global_budget.resize(4 * RESERVED_PER_DIRECTION);
+        assert!(budget.has_room());
+        drop(held);
+        assert_eq!(global_budget.used(), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The part of a configuration that listeners use: their settings, and the routes.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use super::admission::KeyLimits;
 use crate::{
@@ -52,7 +52,7 @@ pub struct WorkerRoute {
 
 impl Routing {
     /// The listeners and routes of these settings. Routes with the same upstream share its state, including
-    /// routes of the `previous` configuration. A route whose name and limits stay keeps the clients that these count.
+    /// routes of the `previous` configuration. A route whose name stays keeps the clients that its limits count.
     pub fn new(settings: &Settings, network: &Arc<Network>, previous: Option<&Self>) -> Self {
         let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
@@ -66,8 +66,11 @@ impl Routing {
             (Arc::clone(route), upstream)
         });
         let limits = settings.routes.iter().map(|route| {
-            let known = previous.and_then(|previous| previous.limits_of(route));
-            known.map_or_else(|| KeyLimits::new(&route.limits), Arc::clone)
+            let known = previous.and_then(|previous| previous.limits_of(&route.name));
+            match known {
+                Some(known) => known.with_settings(&route.limits, Instant::now()),
+                None => KeyLimits::new(&route.limits),
+            }
         });
         let (routes, limits) = (routes.collect(), limits.collect());
         let authenticators = settings.auth.values().map(|config| {
@@ -87,10 +90,10 @@ impl Routing {
         route.auth.iter().filter_map(|config| self.authenticator(&config.name)).cloned().collect()
     }
 
-    /// The limits of the route with that name, if they are the same.
-    fn limits_of(&self, route: &Route) -> Option<&Arc<KeyLimits>> {
-        let at = self.routes.iter().position(|(known, _)| known.name == route.name)?;
-        self.limits.get(at).filter(|limits| limits.are(&route.limits))
+    /// The limits of the route with that name.
+    fn limits_of(&self, route: &str) -> Option<&Arc<KeyLimits>> {
+        let at = self.routes.iter().position(|(known, _)| known.name == route)?;
+        self.limits.get(at)
     }
 
     /// The upstreams of all routes; one that several routes use comes several times.

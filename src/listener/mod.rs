@@ -25,22 +25,9 @@ mod refusals;
 mod state;
 mod worker;
 
-use std::io;
-
-pub use self::{capacity::capacity, configuration::Routing, open::OpenListener, state::ServerState};
-
-use crate::{
-    net::{self, Listening},
-    settings::Listener,
+pub use self::{
+    capacity::capacity,
+    configuration::Routing,
+    open::{OpenListener, OpenSocket, ReadySocket},
+    state::ServerState,
 };
-
-/// Opens the listener's sockets, one for each address.
-///
-/// # Errors
-/// When the proxy cannot listen on an address. The text names the address and the settings key.
-pub fn bind(listener: &Listener) -> io::Result<Listening> {
-    net::listen(&listener.bind).map_err(|error| {
-        let text = format!("cannot listen on {error} (listener.{}.bind)", listener.name);
-        io::Error::new(error.kind(), text)
-    })
-}

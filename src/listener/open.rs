@@ -8,12 +8,13 @@
 use std::{
     future::{Future, poll_fn, ready},
     io::{self, ErrorKind},
+    mem,
     net::{SocketAddr, TcpListener, TcpStream},
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::Poll,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use actix_rt::task::JoinHandle;
@@ -33,7 +34,7 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
-    net::{Stream, canonical},
+    net::{Bind, Stream, canonical},
     restart::restarted,
     server::{Pending, Status, Workers},
     settings::Listener,
@@ -48,19 +49,42 @@ const ACCEPT_QUEUE_MAX: usize = 32;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 /// A listener that accepts connections. It can be closed independently of the others. Dropping it closes its
-/// sockets and drops the connection that waits for a queue, if any.
+/// sockets and drops the connections that wait for a queue, if any.
 pub struct OpenListener {
-    /// The listener's name.
-    name: String,
-    /// The accepting tasks, one for each socket.
-    accepting: Vec<JoinHandle<()>>,
+    state: Arc<ListenerState>,
+    server: Arc<ServerState>,
+    /// The addresses in the settings.
+    bind: Vec<Bind>,
+    sockets: Vec<OpenSocket>,
+    queues: Queues,
     /// Reads certificates again when their files change.
     following: JoinHandle<()>,
-    /// Whether the tasks are to accept connections.
+}
+
+/// A socket that is listening, and that this thread's event loop knows.
+pub struct ReadySocket {
+    socket: AsyncFd<TcpListener>,
+    /// The same socket, for another listener that gets the address later.
+    copy: TcpListener,
+    address: SocketAddr,
+    /// The entry of the settings from which the socket comes.
+    bind: String,
+}
+
+/// A socket of a listener.
+pub struct OpenSocket {
+    copy: TcpListener,
+    /// The address of the socket.
+    pub address: SocketAddr,
+    /// The entry of the settings from which the socket comes.
+    pub bind: String,
+    /// Whether the task is to accept connections.
     is_open: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
 }
 
 /// The queues of accepted connections, one for each worker thread.
+#[derive(Clone)]
 struct Queues {
     workers: Vec<mpsc::Sender<Accepted>>,
     /// The position of the worker for the next connection.
@@ -83,17 +107,13 @@ struct NoWorker;
 // === impl OpenListener ===
 
 impl OpenListener {
-    /// Opens the listener on all worker threads. `sockets` are already listening; see [`bind`](super::bind).
-    ///
-    /// # Errors
-    /// When a socket cannot be registered with the event loop. Nothing is running then.
+    /// Opens the listener on all worker threads.
     pub fn open(
         listener: &Arc<Listener>,
-        sockets: Vec<TcpListener>,
+        sockets: Vec<ReadySocket>,
         server: &Arc<ServerState>,
         workers: &Workers,
-    ) -> io::Result<Self> {
-        let sockets = sockets.into_iter().map(register).collect::<io::Result<Vec<_>>>()?;
+    ) -> Self {
         let state = ListenerState::new(listener, server);
         let (queues, queued): (Vec<_>, Vec<_>) =
             (0..workers.count()).map(|_| mpsc::channel(ACCEPT_QUEUE_MAX)).unzip();
@@ -104,13 +124,6 @@ impl OpenListener {
                 actix_rt::spawn(serve(queue, move |connection| start(Rc::clone(&worker), connection)));
             }
         }));
-        let is_open = watch::Sender::new(true);
-        let status = server.registry.status();
-        let accepting = sockets.into_iter().map(|socket| {
-            let queues = Queues { workers: queues.clone(), next: 0 };
-            let (state, status) = (Arc::clone(&state), Arc::clone(status));
-            actix_rt::spawn(accept_all(state, socket, queues, status, is_open.subscribe()))
-        });
         let (name, state_of_all) = (listener.name.clone(), Arc::clone(server));
         let following = actix_rt::spawn(async move {
             restarted("listener certificates", || {
@@ -118,18 +131,69 @@ impl OpenListener {
             })
             .await;
         });
-        Ok(Self { name: listener.name.clone(), accepting: accepting.collect(), following, is_open })
+        let mut open = Self {
+            following,
+            state,
+            server: Arc::clone(server),
+            bind: listener.bind.clone(),
+            sockets: Vec::new(),
+            queues: Queues { workers: queues, next: 0 },
+        };
+        open.add(sockets);
+        open
+    }
+
+    /// The listener's name.
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// The addresses in the settings that the listener has.
+    pub fn bind(&self) -> &[Bind] {
+        &self.bind
+    }
+
+    /// The listener's sockets.
+    pub fn sockets(&self) -> &[OpenSocket] {
+        &self.sockets
+    }
+
+    /// Continues with other settings: closes the sockets for which `keeps` is false, and accepts connections of
+    /// `more` too. Sessions are not touched.
+    pub fn configure(
+        &mut self,
+        listener: &Listener,
+        keeps: impl Fn(&OpenSocket) -> bool,
+        more: Vec<ReadySocket>,
+    ) {
+        self.state.admission.configure(listener, Instant::now());
+        self.bind.clone_from(&listener.bind);
+        let (kept, closed) = mem::take(&mut self.sockets).into_iter().partition(keeps);
+        self.sockets = kept;
+        self.add(more);
+        for socket in closed {
+            log::info!("address closed listener={} address={}", self.state.name, socket.address);
+            // It passes on the connections that the kernel has accepted.
+            actix_rt::spawn(socket.close());
+        }
+    }
+
+    fn add(&mut self, sockets: Vec<ReadySocket>) {
+        self.sockets.extend(sockets.into_iter().map(|ready| {
+            let ReadySocket { socket, copy, address, bind } = ready;
+            let is_open = watch::Sender::new(true);
+            let (state, status) = (Arc::clone(&self.state), Arc::clone(self.server.registry.status()));
+            let accepting = accept_all(state, socket, self.queues.clone(), status, is_open.subscribe());
+            OpenSocket { copy, address, bind, is_open, accepting: actix_rt::spawn(accepting) }
+        }));
     }
 
     /// Passes on the connections that the kernel has accepted, and closes the sockets. Connections that have been
     /// accepted continue. Waits while the queues of all workers are full.
     pub async fn close(mut self) {
-        self.is_open.send_replace(false);
-        for task in &mut self.accepting {
-            // A task that has panicked has closed its socket too.
-            let _ = task.await;
+        for socket in mem::take(&mut self.sockets) {
+            socket.close().await;
         }
-        self.accepting.clear();
     }
 
     /// Waits until one of these listeners stops accepting, which is an error in the program. Returns the name of the
@@ -137,10 +201,11 @@ impl OpenListener {
     pub async fn failed(listeners: &mut [Self]) -> String {
         poll_fn(|context| {
             for listener in &mut *listeners {
-                let ended = |task: &mut JoinHandle<()>| Pin::new(task).poll(context).is_ready();
-                if let Some(position) = listener.accepting.iter_mut().position(ended) {
-                    listener.accepting.swap_remove(position);
-                    return Poll::Ready(listener.name.clone());
+                let ended =
+                    |socket: &mut OpenSocket| Pin::new(&mut socket.accepting).poll(context).is_ready();
+                if let Some(position) = listener.sockets.iter_mut().position(ended) {
+                    listener.sockets.swap_remove(position);
+                    return Poll::Ready(listener.state.name.clone());
                 }
             }
             Poll::Pending
@@ -151,9 +216,46 @@ impl OpenListener {
 
 impl Drop for OpenListener {
     fn drop(&mut self) {
-        for task in self.accepting.iter().chain([&self.following]) {
+        for task in self.sockets.iter().map(|socket| &socket.accepting).chain([&self.following]) {
             task.abort();
         }
+    }
+}
+
+// === impl ReadySocket ===
+
+impl ReadySocket {
+    /// Registers a socket with this thread's event loop. `bind` is the entry of the settings from which it comes.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn new(socket: TcpListener, bind: &str) -> io::Result<Self> {
+        let (copy, address) = (socket.try_clone()?, socket.local_addr()?);
+        Ok(Self { socket: register(socket)?, copy, address, bind: bind.to_owned() })
+    }
+
+    /// The address of the socket.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+// === impl OpenSocket ===
+
+impl OpenSocket {
+    /// The same socket, for another listener. The kernel keeps the connections that wait to be accepted.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn share(&self) -> io::Result<ReadySocket> {
+        ReadySocket::new(self.copy.try_clone()?, &self.bind)
+    }
+
+    async fn close(mut self) {
+        drop(self.copy);
+        self.is_open.send_replace(false);
+        // A task that has panicked has closed its socket too.
+        let _ = (&mut self.accepting).await;
     }
 }
 
@@ -309,192 +411,4 @@ fn start(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use tokio::time::timeout;
-    use tungstenite::{Message, WebSocket, client};
-
-    use super::*;
-    use crate::{
-        listener::bind,
-        server::Registry,
-        settings::{Settings, fixture::load},
-    };
-
-    /// Settings of two listeners that echo without an upstream.
-    const TWO: &str = r#"
-[listener.one]
-bind = "127.0.0.1:0"
-[listener.two]
-bind = "127.0.0.1:0"
-[pipeline.echo]
-source = "select event from in into reply;"
-[[route]]
-incoming = ["echo"]
-"#;
-
-    /// Opens the listeners of [`TWO`]. Returns them with their addresses.
-    fn open(settings: &Settings, workers: &Workers) -> Vec<(OpenListener, SocketAddr)> {
-        let server = ServerState::new(settings, 9, Registry::new(Arc::default()));
-        let open = |listener: &Arc<Listener>| {
-            let sockets = bind(listener).unwrap().sockets;
-            let address = sockets[0].local_addr().unwrap();
-            (OpenListener::open(listener, sockets, &server, workers).unwrap(), address)
-        };
-        settings.listeners.iter().map(open).collect()
-    }
-
-    /// Runs the blocking part of a test on another thread, while the listeners accept on the test's thread.
-    async fn blocking<T: Send + 'static>(part: impl FnOnce() -> T + Send + 'static) -> T {
-        actix_rt::task::spawn_blocking(part).await.unwrap()
-    }
-
-    fn connect(address: SocketAddr) -> WebSocket<TcpStream> {
-        let socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        client(format!("ws://{address}/"), socket).unwrap().0
-    }
-
-    fn ask(client: &mut WebSocket<TcpStream>, text: &str) {
-        client.send(Message::text(text)).unwrap();
-        assert_eq!(client.read().unwrap(), Message::text(text));
-    }
-
-    #[actix::test]
-    async fn closing_a_listener_touches_neither_its_sessions_nor_other_listeners() {
-        let settings = load(TWO, &[]).unwrap();
-        let workers = Workers::start(2).unwrap();
-        let mut listeners = open(&settings, &workers);
-        let (two, at_two) = listeners.pop().unwrap();
-        let (one, at_one) = listeners.pop().unwrap();
-        let mut session = blocking(move || connect(at_one)).await;
-        one.close().await;
-        assert_eq!(TcpStream::connect(at_one).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        blocking(move || {
-            ask(&mut session, "the session continues");
-            ask(&mut connect(at_two), "the other listener accepts");
-        })
-        .await;
-        two.close().await;
-        workers.stop();
-    }
-
-    /// A time limit longer than any step of these tests takes.
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    /// Connections to a socket of this process, and the queues of two workers.
-    struct Fixture {
-        listening: TcpListener,
-        queues: Queues,
-        receivers: Vec<mpsc::Receiver<Accepted>>,
-    }
-
-    impl Fixture {
-        fn new() -> Self {
-            let (workers, receivers) = (0..2).map(|_| mpsc::channel(2)).unzip();
-            let listening = TcpListener::bind("127.0.0.1:0").unwrap();
-            Self { listening, queues: Queues { workers, next: 0 }, receivers }
-        }
-
-        async fn push(&mut self, count: usize) {
-            for _ in 0..count {
-                self.queues.push(connection(&self.listening), "ws").await.unwrap();
-            }
-        }
-
-        fn queued(&self) -> Vec<usize> {
-            self.receivers.iter().map(mpsc::Receiver::len).collect()
-        }
-    }
-
-    fn connection(to: &TcpListener) -> Accepted {
-        let peer = to.local_addr().unwrap();
-        Accepted {
-            socket: TcpStream::connect(peer).unwrap(),
-            peer,
-            pending: Arc::<Status>::default().accept(),
-        }
-    }
-
-    #[actix::test]
-    async fn connections_go_to_the_workers_in_turn_and_past_those_that_are_full() {
-        let mut fixture = Fixture::new();
-        fixture.push(2).await;
-        assert_eq!(fixture.queued(), [1, 1]);
-        fixture.receivers[1].recv().await.unwrap();
-        fixture.push(3).await;
-        assert_eq!(fixture.queued(), [2, 2]);
-    }
-
-    #[actix::test]
-    async fn the_first_worker_with_room_takes_a_connection_when_all_queues_are_full() {
-        for freed in [0, 1] {
-            let mut fixture = Fixture::new();
-            fixture.push(4).await;
-            let Fixture { listening, queues, receivers } = &mut fixture;
-            let (pushed, _received) = tokio::join!(
-                timeout(PATIENCE, queues.push(connection(listening), "ws")),
-                receivers[freed].recv()
-            );
-            assert_eq!(pushed.expect("the other worker does not delay it"), Ok(()));
-            assert_eq!(fixture.queued(), [2, 2]);
-        }
-    }
-
-    #[actix::test]
-    async fn a_worker_that_has_ended_is_left_out() {
-        let mut fixture = Fixture::new();
-        drop(fixture.receivers.remove(0));
-        fixture.push(2).await;
-        assert_eq!((fixture.queued(), fixture.queues.workers.len()), (vec![2], 1));
-        fixture.receivers.clear();
-        let last = connection(&fixture.listening);
-        assert_eq!(fixture.queues.push(last, "ws").await, Err(NoWorker));
-    }
-
-    #[actix::test]
-    async fn a_panic_costs_one_connection() {
-        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (queue, queued) = mpsc::channel(2);
-        let (started, mut starts) = mpsc::unbounded_channel();
-        thread_local! { static FIRST: Cell<bool> = const { Cell::new(true) }; }
-        actix_rt::spawn(serve(queued, move |connection: Accepted| {
-            started.send(connection.peer).unwrap();
-            assert!(!FIRST.take(), "the first connection panics");
-            ready(())
-        }));
-        for _ in 0..2 {
-            assert!(queue.send(connection(&listening)).await.is_ok());
-            assert!(timeout(PATIENCE, starts.recv()).await.unwrap().is_some());
-        }
-    }
-
-    #[actix::test]
-    async fn a_listener_whose_workers_have_ended_is_reported() {
-        let settings = load(TWO, &[]).unwrap();
-        let workers = Workers::start(1).unwrap();
-        let (mut listeners, addresses): (Vec<_>, Vec<_>) = open(&settings, &workers).into_iter().unzip();
-        workers.stop();
-        let address = addresses[1];
-        let connecting = blocking(move || {
-            // The queue is closed when the thread has stopped.
-            while TcpStream::connect(address).is_ok() {}
-        });
-        let (name, ()) =
-            timeout(PATIENCE, async { tokio::join!(OpenListener::failed(&mut listeners), connecting) })
-                .await
-                .expect("the listener ends");
-        assert_eq!(name, "two");
-    }
-
-    #[actix::test]
-    async fn a_dropped_listener_closes_its_sockets() {
-        let settings = load(TWO, &[]).unwrap();
-        let workers = Workers::start(1).unwrap();
-        let (listeners, addresses): (Vec<_>, Vec<_>) = open(&settings, &workers).into_iter().unzip();
-        drop(listeners);
-        let closed = blocking(move || while TcpStream::connect(addresses[0]).is_ok() {});
-        timeout(PATIENCE, closed).await.expect("the socket closes");
-    }
-}
+mod tests;

@@ -4,7 +4,10 @@
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,8 +38,8 @@ pub struct ServerState {
     network: Arc<Network>,
     /// How many handshakes were refused.
     pub refusals: RefusalCounts,
-    /// The time from the start of a drain until the sessions that are left are closed.
-    pub drain_time: Duration,
+    /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
+    drain_time: AtomicU64,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
@@ -83,19 +86,28 @@ impl ServerState {
             configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
             refusals: RefusalCounts::default(),
-            drain_time: settings.drain.window + settings.drain.grace,
+            drain_time: AtomicU64::new(drain_time(settings)),
             registry,
             next_streams: Mutex::default(),
         })
     }
 
-    /// Uses the listeners' settings and the routes of these settings for new connections. Sessions keep the
-    /// settings with which they started.
+    /// Uses these settings for new connections, and their limits for all sessions. Sessions keep the other settings with
+    /// which they started. `sessions` is the maximum number of sessions.
     ///
-    /// Everything that was opened with the first settings stays: sockets, the numbers of listeners, the limits of
-    /// `Admission`, the slots, and the global budget.
-    pub fn configure(&self, settings: &Settings) {
-        self.configurations.replace(|current| Routing::new(settings, &self.network, Some(current)));
+    /// Returns the number of the configuration.
+    pub fn configure(&self, settings: &Settings, sessions: usize) -> u64 {
+        self.sessions.resize(sessions);
+        self.handshakes.resize(settings.server.max_handshakes);
+        self.turned_away.resize(settings.server.max_handshakes);
+        self.global_budget.resize(settings.server.buffer);
+        self.drain_time.store(drain_time(settings), Relaxed);
+        self.configurations.replace(|current| Routing::new(settings, &self.network, Some(current)))
+    }
+
+    /// The time from the start of a drain until the sessions that are left are closed.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_millis(self.drain_time.load(Relaxed))
     }
 
     /// Name look-ups and connecting, shared by all that connects.
@@ -107,6 +119,10 @@ impl ServerState {
         let mut next_streams = self.next_streams.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(next_streams.entry(listener).or_default())
     }
+}
+
+fn drain_time(settings: &Settings) -> u64 {
+    u64::try_from((settings.drain.window + settings.drain.grace).as_millis()).unwrap_or(u64::MAX)
 }
 
 // === impl ListenerState ===

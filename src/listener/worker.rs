@@ -256,7 +256,7 @@ mod tests {
         let permit = worker.state.admission.enter(CLIENT, KeyPermits::default(), Instant::now()).unwrap();
         let session = worker.enter(&first, worker.next_session(), &route, (CLIENT, 9).into(), permit);
 
-        worker.server.configure(&settings("/new"));
+        worker.server.configure(&settings("/new"), 9);
         let second = worker.configuration();
         assert_eq!((first.shared.number(), second.shared.number()), (1, 2));
         assert!(has_route(&first, "/old") && !has_route(&first, "/new"));
@@ -272,7 +272,7 @@ mod tests {
     #[actix::test]
     async fn a_worker_without_connections_releases_a_replaced_configuration() {
         let worker = worker(&settings("/old"));
-        worker.server.configure(&settings("/new"));
+        worker.server.configure(&settings("/new"), 9);
         let released = async {
             while worker.server.configurations.alive() > 1 {
                 tokio::task::yield_now().await;
@@ -309,7 +309,7 @@ mod tests {
     async fn a_listener_that_a_configuration_does_not_have_keeps_its_settings() {
         let worker = worker(&settings("/old"));
         let text = MINIMAL.replace("listener.ws", "listener.other");
-        worker.server.configure(&load(&text, &[]).unwrap());
+        worker.server.configure(&load(&text, &[]).unwrap(), 9);
         let configuration = worker.configuration();
         assert_eq!((configuration.shared.number(), &*configuration.listener.name), (2, "ws"));
     }

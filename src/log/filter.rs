@@ -36,6 +36,7 @@ const MODULES: &[&str] = &[
     "policy",
     "processor",
     "rate",
+    "reload",
     "reply",
     "restart",
     "router",

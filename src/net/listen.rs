@@ -47,25 +47,31 @@ pub struct Listening {
 pub fn listen(binds: &[Bind]) -> io::Result<Listening> {
     let mut listening = Listening::default();
     for bind in binds {
-        let has_v4 =
-            |port| binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port);
-        // `[::]` accepts IPv4 clients too, unless an IPv4 address with the same port is in the list.
-        let port = bind.addresses.first().map_or(0, SocketAddr::port);
-        open_all(bind, has_v4(port), &mut listening)?;
+        let opened = listen_to(bind, binds)?;
+        listening.sockets.extend(opened.sockets);
+        listening.skipped.extend(opened.skipped);
     }
     Ok(listening)
 }
 
+/// Opens the sockets of one entry of the list `binds`, as [`listen`] does.
+///
+/// # Errors
+/// The same errors as [`listen`].
+pub fn listen_to(bind: &Bind, binds: &[Bind]) -> io::Result<Listening> {
+    let has_v4 =
+        |port| binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port);
+    // `[::]` accepts IPv4 clients too, unless an IPv4 address with the same port is in the list.
+    let port = bind.addresses.first().map_or(0, SocketAddr::port);
+    open_all(bind, has_v4(port))
+}
+
 /// Opens all addresses of one entry.
-fn open_all(bind: &Bind, only_v6: bool, listening: &mut Listening) -> io::Result<()> {
+fn open_all(bind: &Bind, only_v6: bool) -> io::Result<Listening> {
     let mut attempt = 1;
     loop {
         match try_all(bind, only_v6) {
-            Ok(opened) => {
-                listening.sockets.extend(opened.sockets);
-                listening.skipped.extend(opened.skipped);
-                return Ok(());
-            }
+            Ok(opened) => return Ok(opened),
             Err((address, error)) => {
                 let chosen = bind.addresses.len() > 1 && bind.addresses.iter().all(|it| it.port() == 0);
                 if error.kind() != io::ErrorKind::AddrInUse || !chosen || attempt == PORT_ATTEMPTS {

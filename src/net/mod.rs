@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 pub use self::{
     connect::{Connect, Network},
-    listen::{Bind, Listening, listen},
+    listen::{Bind, Listening, listen, listen_to},
     names::{ADDRESSES_MAX, Addresses, LookupError},
     options::{TcpOptions, tune},
     place::{Place, Socket},

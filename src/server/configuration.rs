@@ -51,17 +51,19 @@ impl<T> Configurations<T> {
     }
 
     /// Puts another configuration in force, with the next number. `next` makes it from the current one. Calls on
-    /// several threads follow one another; connections do not wait for them.
-    pub fn replace(&self, next: impl FnOnce(&T) -> T) {
+    /// several threads follow one another; connections do not wait for them. Returns the number of the configuration.
+    pub fn replace(&self, next: impl FnOnce(&T) -> T) -> u64 {
         let _replacing = self.replacing.lock().unwrap_or_else(PoisonError::into_inner);
         let content = next(&self.current());
-        let mut previous = None;
+        let (mut previous, mut number) = (None, 0);
         self.current.send_modify(|current| {
-            let next = Configuration::new(current.number + 1, content, &self.alive);
+            number = current.number + 1;
+            let next = Configuration::new(number, content, &self.alive);
             previous = Some(mem::replace(current, next));
         });
         // Dropped here, because freeing a configuration under the lock would delay connections.
         drop(previous);
+        number
     }
 
     /// A receiver that is notified of each change of the configuration in force.
@@ -117,8 +119,8 @@ mod tests {
     fn a_replaced_configuration_lives_as_long_as_its_last_user() {
         let configurations = Configurations::new("first");
         let kept = [configurations.current(), configurations.current()];
-        configurations.replace(|_| "second");
-        configurations.replace(|_| "third");
+        assert_eq!(configurations.replace(|_| "second"), 2);
+        _ = configurations.replace(|_| "third");
         let current = configurations.current();
         assert_eq!((current.number(), **current), (3, "third"));
         assert_eq!((kept[0].number(), **kept[1]), (1, "first"));
@@ -136,7 +138,7 @@ mod tests {
         let configurations = Configurations::new(1);
         let mut receiver = configurations.subscribe();
         assert!(!receiver.has_changed().unwrap());
-        configurations.replace(|before| before + 1);
+        _ = configurations.replace(|before| before + 1);
         assert!(receiver.has_changed().unwrap());
         assert_eq!(***receiver.borrow_and_update(), 2);
     }
@@ -144,7 +146,7 @@ mod tests {
     #[test]
     fn each_configuration_is_made_from_the_one_before() {
         let configurations = Configurations::new(0);
-        let count = || (0..500).for_each(|_| configurations.replace(|before| before + 1));
+        let count = || (0..500).for_each(|_| _ = configurations.replace(|before| before + 1));
         std::thread::scope(|threads| (0..4).for_each(|_| _ = threads.spawn(count)));
         let current = configurations.current();
         assert_eq!((current.number(), **current), (2001, 2000));

@@ -7,10 +7,9 @@ use std::{
 };
 
 use super::{
+    effective::Loaded,
     host::{Host, Machine},
     layers::{Layers, Table, toml},
-    load::check_on,
-    model::Settings,
     problem::{Origin, SettingsError},
     read::quoted,
 };
@@ -36,8 +35,8 @@ struct Embedded;
 ///
 /// # Errors
 /// When `env` has invalid settings. The error contains all problems.
-pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Settings, SettingsError> {
-    check_on(&Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env), &Embedded)
+pub fn demo(env: impl Iterator<Item = (String, String)>) -> Result<Loaded, SettingsError> {
+    Loaded::check_on(Layers::of_text(DEMO, Origin::Demo, FOLDER.into(), env), &Embedded)
 }
 
 /// The layers for `--listen` and `--to`, overridden by `env`: one listener `ws`, one upstream `main`, and a
@@ -114,8 +113,8 @@ mod tests {
     #[test]
     fn the_demo_is_the_shipped_file() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("settings/demo.toml");
-        let shipped = Settings::load(Some(&file), env(&[])).unwrap();
-        let demo = demo(env(&[])).unwrap();
+        let shipped = crate::settings::Settings::load(Some(&file), env(&[])).unwrap();
+        let demo = demo(env(&[])).unwrap().settings;
         assert_eq!(format!("{:?}", demo.routes[0].upstream), format!("{:?}", shipped.routes[0].upstream));
         assert_eq!(demo.pipelines.len(), 3);
         assert_eq!(demo.listeners[0].bind, shipped.listeners[0].bind);
@@ -124,7 +123,7 @@ mod tests {
     #[test]
     fn the_environment_overrides_the_demo() {
         let variable = [("TOWLINE__LISTENER__WS__BIND", "127.0.0.1:1")];
-        assert_eq!(demo(env(&variable)).unwrap().listeners[0].bind[0].text, "127.0.0.1:1");
+        assert_eq!(demo(env(&variable)).unwrap().settings.listeners[0].bind[0].text, "127.0.0.1:1");
         let variable = [("TOWLINE__UPSTREAM__ECHO__MAX_FRAME", "2MiB")];
         let error = demo(env(&variable)).unwrap_err().to_string();
         assert!(error.contains("upstream.echo.max_frame"), "{error}");
@@ -150,7 +149,8 @@ mod tests {
 
     #[test]
     fn the_admin_address_is_strict_only_if_it_is_set() {
-        let strict = |variables: &[(&str, &str)]| demo(env(variables)).unwrap().admin.unwrap().strict;
+        let strict =
+            |variables: &[(&str, &str)]| demo(env(variables)).unwrap().settings.admin.unwrap().strict;
         assert!(!strict(&[]));
         assert!(strict(&[("TOWLINE__ADMIN__BIND", "127.0.0.1:9140")]));
         let listen = ["127.0.0.1:9140".to_owned()];

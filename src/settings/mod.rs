@@ -14,6 +14,7 @@
 //! | `sections` | one file per section: its checked form, reading and checks |
 //! | `model` | [`Settings`]: all sections, checked |
 //! | `load` | turns files into [`Settings`], or into the list of *all* problems |
+//! | `effective` | all keys with their effective values, for comparison |
 //! | `problem`, `report` | texts of problems; the output of `towline check` |
 //!
 //! A check also compiles programs, resolves the names of listeners, and follows the references between
@@ -21,6 +22,7 @@
 //!
 //! CONTRIBUTING.md says how to add a setting.
 
+mod effective;
 mod embedded;
 mod host;
 mod keys;
@@ -34,11 +36,14 @@ mod report;
 mod sections;
 
 #[cfg(test)]
+pub(crate) use self::effective::all_keys;
+#[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
+    effective::{Effective, EffectiveSection, EffectiveValue, Loaded},
     embedded::{demo, from_flags, template},
     host::{Host, Machine},
     layers::{DEFAULT_FILE, Layers, variables as environment},

@@ -125,7 +125,10 @@ fn has_masks(layers: &Layers) -> bool {
 }
 
 /// The tables of a section, with their paths in problems and their headings.
-fn sections<'a>(layers: &'a Layers, section: &Section) -> Vec<(String, String, Option<&'a Table>)> {
+pub(super) fn sections<'a>(
+    layers: &'a Layers,
+    section: &Section,
+) -> Vec<(String, String, Option<&'a Table>)> {
     let name = section.name;
     let value = layers.root.get(name);
     match (section.shape, value.map(|value| &value.kind)) {
@@ -205,7 +208,7 @@ impl Keys<'_> {
 
 /// Prefixes relative paths with the folder at which they start, so that the report has the same meaning in
 /// another folder.
-fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
+pub(super) fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
     let path = |text: String| Value::from(folder.join(text).display().to_string());
     match (kind, value.kind) {
         (Kind::Path, ValueKind::String(text)) => path(text),
@@ -241,7 +244,7 @@ fn same(one: &Value, other: &Value, kind: Kind) -> bool {
 }
 
 /// Converts a text from the environment to the number or list that it represents.
-fn typed(value: &Value, kind: Kind) -> Value {
+pub(super) fn typed(value: &Value, kind: Kind) -> Value {
     let (ValueKind::String(text), Some(_)) = (&value.kind, value.origin()) else { return value.clone() };
     match kind {
         Kind::Count(..) | Kind::OneOf(_) => text.parse::<u64>().map_or_else(|_| value.clone(), Value::from),

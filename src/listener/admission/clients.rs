@@ -36,12 +36,18 @@ pub enum Address {
 pub struct Clients<K> {
     shards: [Mutex<Shard<K>>; SHARDS],
     hasher: RandomState,
+}
+
+/// The limits on each client.
+#[derive(Debug, Clone, Copy)]
+struct ClientLimits {
     sessions_max: Option<usize>,
     rate: Rate,
 }
 
 #[derive(Debug)]
 struct Shard<K> {
+    limits: ClientLimits,
     entries: HashMap<K, ClientEntry>,
     /// Clients without sessions, in the order in which they became idle.
     idle: BTreeMap<u64, K>,
@@ -81,20 +87,38 @@ impl<K: Copy + Eq + Hash> Clients<K> {
     /// Creates an empty set of clients; `None` when there is no limit.
     pub fn new(sessions_max: Option<usize>, rate: Rate) -> Option<Arc<Self>> {
         let limits = sessions_max.is_some() || rate.messages.is_some() || rate.bytes.is_some();
-        let clients = || Self { shards: Default::default(), hasher: RandomState::new(), sessions_max, rate };
+        let shard = || Mutex::new(Shard::new(ClientLimits { sessions_max, rate }));
+        let clients = || Self { shards: [(); SHARDS].map(|()| shard()), hasher: RandomState::new() };
         limits.then(|| Arc::new(clients()))
+    }
+
+    /// Applies other limits, also to the clients that have sessions. Sessions that are more than the limit now stay.
+    /// Sessions that started without a rate limit have none.
+    pub fn configure(&self, sessions_max: Option<usize>, rate: Rate, now: Instant) {
+        for shard in &self.shards {
+            let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            shard.limits = ClientLimits { sessions_max, rate };
+            for entry in shard.entries.values_mut() {
+                match &entry.limiter {
+                    Some(limiter) => {
+                        limiter.lock().unwrap_or_else(PoisonError::into_inner).change(&rate, now);
+                    }
+                    None => entry.limiter = new_limiter(&rate, now),
+                }
+            }
+        }
     }
 
     /// Counts a session of a client until the permit is dropped; `None` when the client has reached its limit.
     pub fn enter(self: &Arc<Self>, client: K, now: Instant) -> Option<ClientPermit<K>> {
         let mut shard = self.shard(client);
-        let shard = &mut *shard;
+        let (limits, shard) = (shard.limits, &mut *shard);
         let entry = shard.entries.entry(client).or_insert_with(|| ClientEntry {
             sessions: 0,
-            limiter: Limiter::new(&self.rate, now).map(|limiter| Arc::new(Mutex::new(limiter))),
+            limiter: new_limiter(&limits.rate, now),
             idle: None,
         });
-        if self.sessions_max.is_some_and(|max| entry.sessions >= max) {
+        if limits.sessions_max.is_some_and(|max| entry.sessions >= max) {
             return None;
         }
         entry.sessions += 1;
@@ -149,10 +173,14 @@ impl<K: Copy + Eq + Hash> Shard<K> {
     }
 }
 
-impl<K> Default for Shard<K> {
-    fn default() -> Self {
-        Self { entries: HashMap::new(), idle: BTreeMap::new(), next_idle: 0 }
+impl<K> Shard<K> {
+    fn new(limits: ClientLimits) -> Self {
+        Self { limits, entries: HashMap::new(), idle: BTreeMap::new(), next_idle: 0 }
     }
+}
+
+fn new_limiter(rate: &Rate, now: Instant) -> Option<Arc<Mutex<Limiter>>> {
+    Limiter::new(rate, now).map(|limiter| Arc::new(Mutex::new(limiter)))
 }
 
 // === impl ClientEntry ===

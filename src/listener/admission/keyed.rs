@@ -54,9 +54,24 @@ impl KeyLimits {
         Arc::new(Self { limits: keyed.collect(), hashers: Default::default() })
     }
 
-    /// Whether these are the limits of the settings `limits`.
-    pub fn are(&self, limits: &[KeyLimit]) -> bool {
-        self.limits.iter().map(|keyed| &keyed.limit).eq(limits)
+    /// The limits of the same route with other settings. A limit by the same claim or header keeps the clients that it
+    /// counts; the change applies to their sessions too.
+    pub fn with_settings(self: &Arc<Self>, limits: &[KeyLimit], now: Instant) -> Arc<Self> {
+        if self.limits.iter().map(|keyed| &keyed.limit).eq(limits) {
+            return Arc::clone(self);
+        }
+        let keyed = limits.iter().filter_map(|limit| {
+            let known = self.limits.iter().find(|known| known.limit.by == limit.by);
+            let clients = match known {
+                Some(known) => {
+                    known.clients.configure(limit.max_sessions, limit.rate, now);
+                    Arc::clone(&known.clients)
+                }
+                None => Clients::new(limit.max_sessions, limit.rate)?,
+            };
+            Some(Keyed { limit: limit.clone(), clients })
+        });
+        Arc::new(Self { limits: keyed.collect(), hashers: self.hashers.clone() })
     }
 
     /// Counts a session until the permits are dropped. `value` has the claims and headers of the client. All clients
@@ -73,8 +88,7 @@ impl KeyLimits {
         let mut rates = Vec::new();
         for Keyed { limit, clients } in &self.limits {
             let permit = clients.enter(self.key(value(&limit.by).as_deref()), now).ok_or(Full::Key)?;
-            let on_limit = limit.rate.on_limit;
-            rates.extend(permit.limiter.clone().map(|limiter| SharedLimit { limiter, on_limit }));
+            rates.extend(permit.limiter.clone());
             permits.push(permit);
         }
         Ok(KeyPermits { _permits: permits.into(), rates: rates.into() })
@@ -91,7 +105,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rate::{OnLimit, Rate};
+    use crate::rate::{self, OnLimit, Rate};
 
     const NO_RATE: Rate =
         Rate { messages: None, bytes: None, burst: Duration::from_secs(1), on_limit: OnLimit::Error };
@@ -146,14 +160,24 @@ mod tests {
         let [first, second, other] =
             ["a", "a", "b"].map(|tenant| enter(&limits, &[("tenant", tenant)]).unwrap());
         assert_eq!(first.rates.len(), 1, "a cap of sessions is no rate");
-        assert!(Arc::ptr_eq(&first.rates[0].limiter, &second.rates[0].limiter));
-        assert!(!Arc::ptr_eq(&first.rates[0].limiter, &other.rates[0].limiter));
+        assert!(Arc::ptr_eq(&first.rates[0], &second.rates[0]));
+        assert!(!Arc::ptr_eq(&first.rates[0], &other.rates[0]));
     }
 
     #[test]
-    fn limits_are_compared_with_settings() {
-        let settings = [limit("tenant", Some(2), None)];
+    fn another_limit_by_the_same_header_keeps_its_clients() {
+        let (settings, now) = ([limit("tenant", Some(2), Some(5))], Instant::now());
         let limits = KeyLimits::new(&settings);
-        assert!(limits.are(&settings) && !limits.are(&[]) && !limits.are(&[limit("tenant", Some(3), None)]));
+        let first = enter(&limits, &[("tenant", "a")]).unwrap();
+        let _second = enter(&limits, &[("tenant", "a")]).unwrap();
+        assert!(Arc::ptr_eq(&limits, &limits.with_settings(&settings, now)));
+        let tighter =
+            limits.with_settings(&[limit("user", Some(9), None), limit("tenant", Some(1), Some(2))], now);
+        drop(first);
+        assert_eq!(enter(&tighter, &[("tenant", "a")]).unwrap_err(), Full::Key, "one is left");
+        let other = enter(&tighter, &[("tenant", "b")]).unwrap();
+        let mut limiter = rate::locked(&other.rates[0]);
+        (0..2).for_each(|_| limiter.count(0, now));
+        assert!(limiter.excess(0, now).is_some());
     }
 }

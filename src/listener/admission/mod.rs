@@ -11,7 +11,7 @@ mod keyed;
 use std::{
     net::IpAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, Instant},
@@ -33,7 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Slots {
     taken: AtomicUsize,
-    total: usize,
+    total: AtomicUsize,
 }
 
 /// One slot of a semaphore. It is returned when dropped.
@@ -44,10 +44,11 @@ pub struct Slot(Arc<Slots>);
 #[derive(Debug)]
 pub struct Admission {
     process: Arc<Slots>,
-    sessions: Option<Arc<Slots>>,
+    sessions: Arc<Slots>,
     /// The limit on new sessions per second.
-    starts: Option<Mutex<Limiter>>,
-    clients: Option<Arc<Clients<Address>>>,
+    starts: Mutex<Option<Limiter>>,
+    /// The clients with limits; `None` if there has been no limit yet.
+    clients: RwLock<Option<Arc<Clients<Address>>>>,
     /// The limits on the credentials of an address.
     pub attempts: Attempts,
 }
@@ -60,7 +61,7 @@ pub struct SessionPermit {
     /// The permits at the limits of the route by claim or header.
     keys: KeyPermits,
     _process: Slot,
-    _listener: Option<Slot>,
+    _listener: Slot,
 }
 
 /// The limit that was reached.
@@ -89,12 +90,17 @@ pub enum Full {
 impl Slots {
     /// Creates a semaphore with `total` free slots.
     pub fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { taken: AtomicUsize::new(0), total })
+        Arc::new(Self { taken: AtomicUsize::new(0), total: AtomicUsize::new(total) })
+    }
+
+    /// Changes the number of slots. Those that are taken stay taken, also if they are more.
+    pub fn resize(&self, total: usize) {
+        self.total.store(total, SeqCst);
     }
 
     /// Takes a slot; `None` when no slot is free.
     pub fn take(self: &Arc<Self>) -> Option<Slot> {
-        let more = |taken| (taken < self.total).then_some(taken + 1);
+        let more = |taken| (taken < self.total.load(SeqCst)).then_some(taken + 1);
         self.taken.fetch_update(SeqCst, SeqCst, more).ok().map(|_| Slot(Arc::clone(self)))
     }
 }
@@ -111,19 +117,31 @@ impl Admission {
     /// Creates the limits of a listener. `process` has the slots for the sessions of all listeners.
     pub fn new(listener: &Listener, process: &Arc<Slots>, now: Instant) -> Self {
         let admission = &listener.admission;
-        // Permits a burst of one second's worth.
-        let starts = Rate {
-            messages: admission.max_new_sessions,
-            bytes: None,
-            burst: Duration::from_secs(1),
-            on_limit: OnLimit::Error,
-        };
         Self {
             process: Arc::clone(process),
-            sessions: admission.max_sessions.map(Slots::new),
-            starts: Limiter::new(&starts, now).map(Mutex::new),
-            clients: Clients::new(admission.max_sessions_per_address, listener.address_rate),
+            sessions: Slots::new(admission.max_sessions.unwrap_or(usize::MAX)),
+            starts: Mutex::new(Limiter::new(&starts(listener), now)),
+            clients: RwLock::new(Clients::new(admission.max_sessions_per_address, listener.address_rate)),
             attempts: Attempts::new(),
+        }
+    }
+
+    /// Applies other limits. Sessions that are more than a limit now stay. Sessions that started without a limit by
+    /// address do not count in it.
+    pub fn configure(&self, listener: &Listener, now: Instant) {
+        let admission = &listener.admission;
+        self.sessions.resize(admission.max_sessions.unwrap_or(usize::MAX));
+        let mut starting = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = starts(listener);
+        match &mut *starting {
+            Some(limiter) if rate.messages.is_some() => limiter.change(&rate, now),
+            limiter => *limiter = Limiter::new(&rate, now),
+        }
+        let mut clients = self.clients.write().unwrap_or_else(PoisonError::into_inner);
+        let (max, rate) = (admission.max_sessions_per_address, listener.address_rate);
+        match &*clients {
+            Some(clients) => clients.configure(max, rate, now),
+            None => *clients = Clients::new(max, rate),
         }
     }
 
@@ -134,17 +152,18 @@ impl Admission {
     pub fn enter(&self, client: IpAddr, keys: KeyPermits, now: Instant) -> Result<SessionPermit, Full> {
         let enter =
             |clients: &Arc<Clients<Address>>| clients.enter(Address::from(client), now).ok_or(Full::Address);
-        let address = self.clients.as_ref().map(enter).transpose()?;
+        let clients = self.clients.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let address = clients.as_ref().map(enter).transpose()?;
         let process = self.process.take().ok_or(Full::Process)?;
-        let listener = self.sessions.as_ref().map(|slots| slots.take().ok_or(Full::Listener)).transpose()?;
+        let listener = self.sessions.take().ok_or(Full::Listener)?;
         // Last, so that a client refused for another reason does not use up the rate.
         self.start(now)?;
         Ok(SessionPermit { address, keys, _process: process, _listener: listener })
     }
 
     fn start(&self, now: Instant) -> Result<(), Full> {
-        let Some(starts) = &self.starts else { return Ok(()) };
-        let mut starts = starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut starts = self.starts.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(starts) = &mut *starts else { return Ok(()) };
         if starts.excess(0, now).is_some() {
             return Err(Full::Starts);
         }
@@ -153,14 +172,18 @@ impl Admission {
     }
 }
 
+/// The limit on new sessions per second. It permits a burst of one second's worth.
+fn starts(listener: &Listener) -> Rate {
+    let messages = listener.admission.max_new_sessions;
+    Rate { messages, bytes: None, burst: Duration::from_secs(1), on_limit: OnLimit::Error }
+}
+
 // === impl SessionPermit ===
 
 impl SessionPermit {
     /// The rates that the session shares with others: of its address, and of its claims or headers.
-    pub fn rates(&self, listener: &Listener) -> Vec<SharedLimit> {
+    pub fn rates(&self) -> Vec<SharedLimit> {
         let address = self.address.as_ref().and_then(|permit| permit.limiter.clone());
-        let on_limit = listener.address_rate.on_limit;
-        let address = address.map(|limiter| SharedLimit { limiter, on_limit });
         address.into_iter().chain(self.keys.rates.iter().cloned()).collect()
     }
 }
@@ -241,6 +264,35 @@ mod tests {
         let _held = enter(&admission, THERE, now).unwrap();
         assert_eq!(full(&admission, THERE, now), Some(Full::Address));
         assert_eq!(process.taken.load(SeqCst), 1);
+    }
+
+    #[test]
+    fn limits_below_the_use_refuse_new_sessions_and_keep_the_others() {
+        let (process, now) = (Slots::new(3), Instant::now());
+        let admission = admission("max_sessions = 3\nmax_sessions_per_address = 2", &process, now);
+        let settings = |keys: &str| {
+            let text = MINIMAL.replace("bind =", &format!("{keys}\nbind ="));
+            Arc::clone(&load(&text, &[]).unwrap().listeners[0])
+        };
+        let mut held = vec![enter(&admission, HERE, now).unwrap(), enter(&admission, HERE, now).unwrap()];
+        process.resize(1);
+        assert_eq!(full(&admission, THERE, now), Some(Full::Process));
+        process.resize(9);
+        admission.configure(&settings("max_sessions = 1\nmax_sessions_per_address = 1"), now);
+        assert_eq!(full(&admission, HERE, now), Some(Full::Address));
+        assert_eq!(full(&admission, THERE, now), Some(Full::Listener));
+        held.pop();
+        assert_eq!(full(&admission, HERE, now), Some(Full::Address), "one is left");
+        held.pop();
+        held.push(enter(&admission, HERE, now).unwrap());
+        admission.configure(&settings(""), now);
+        held.push(enter(&admission, HERE, now).unwrap());
+        // A limit that is new does not count those that it has not seen.
+        admission.configure(&settings("max_new_sessions = 1"), now);
+        held.push(enter(&admission, THERE, now).unwrap());
+        assert_eq!(full(&admission, THERE, now), Some(Full::Starts));
+        held.clear();
+        assert_eq!(process.taken.load(SeqCst), 0);
     }
 
     #[test]

@@ -199,5 +199,5 @@ async fn over(lifetime: Option<Lifetime>) -> LifetimeEnd {
 /// Resolves when a drain has begun, and its window and grace are over.
 async fn drained(worker: &ListenerWorker) {
     worker.server.registry.status().draining().await;
-    sleep(worker.server.drain_time).await;
+    sleep(worker.server.drain_time()).await;
 }

@@ -209,7 +209,7 @@ impl Handshake {
         let headers = self.response_headers(&target);
         let accepted = answer::accepted(&context.head, target.protocol.as_deref(), &headers);
         let id = self.worker.next_session();
-        let rates = permit.rates(&self.configuration.listener);
+        let rates = permit.rates();
         // From here on, a drain waits for the session.
         let (guard, figures) = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
         match answer::send(&mut self.stream, &accepted).await {

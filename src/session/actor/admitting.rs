@@ -12,7 +12,7 @@ use super::{CloseIntent, Session, SessionState, Side};
 use crate::{
     failure::{Failure, FailureLocation},
     flow::Cause,
-    rate::{Excess, Limiter, OnLimit, SharedLimit},
+    rate::{self, Excess, Limiter, OnLimit, SharedLimit},
     reply,
     settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
@@ -28,9 +28,8 @@ pub(super) struct Limiters {
 impl Limiters {
     /// The limits for a new session; `None` when there are none. `shared` has those that it shares with others.
     pub(super) fn new(listener: &Listener, shared: Vec<SharedLimit>) -> Option<Box<Self>> {
-        let on_limit = listener.rate.on_limit;
         let own = Limiter::new(&listener.rate, Instant::now());
-        let own = own.map(|limiter| SharedLimit { limiter: Arc::new(Mutex::new(limiter)), on_limit });
+        let own = own.map(|limiter| Arc::new(Mutex::new(limiter)));
         let limits: Vec<_> = own.into_iter().chain(shared).collect();
         (!limits.is_empty()).then(|| Box::new(Self { limits, is_waiting: false }))
     }
@@ -42,20 +41,24 @@ impl Limiters {
     fn count(&self, bytes: usize, now: Instant) -> Result<(), (Excess, OnLimit)> {
         for limit in &self.limits {
             // A delaying limit accepts every message. The session then stops reading until the debt is paid.
-            if limit.on_limit != OnLimit::Delay
-                && let Some(excess) = limit.limiter().excess(bytes, now)
+            let mut limiter = rate::locked(limit);
+            if limiter.on_limit != OnLimit::Delay
+                && let Some(excess) = limiter.excess(bytes, now)
             {
-                return Err((excess, limit.on_limit));
+                return Err((excess, limiter.on_limit));
             }
         }
-        self.limits.iter().for_each(|limit| limit.limiter().count(bytes, now));
+        self.limits.iter().for_each(|limit| rate::locked(limit).count(bytes, now));
         Ok(())
     }
 
     /// The time in which the session must not read from the client, from now on.
     fn wait(&self, now: Instant) -> Duration {
-        let delaying = self.limits.iter().filter(|limit| limit.on_limit == OnLimit::Delay);
-        delaying.map(|limit| limit.limiter().wait(now)).max().unwrap_or_default()
+        let waits = self.limits.iter().map(|limit| {
+            let mut limiter = rate::locked(limit);
+            if limiter.on_limit == OnLimit::Delay { limiter.wait(now) } else { Duration::ZERO }
+        });
+        waits.max().unwrap_or_default()
     }
 }
 

@@ -1,0 +1,134 @@
+//! Listeners that open, close and move, and their limits.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use crate::harness::{Client, Opening, PATIENCE, Proxy, Settings, wait_for};
+
+/// Settings with these listeners, each with its keys. Each answers with the id of its listener.
+fn listeners(all: &[(&str, &str)]) -> Settings {
+    let settings = Settings::bare()
+        .pipeline("answer", "use tremor::system; select $session.id from in into reply;")
+        .route(&[r#"name = "answers""#, r#"incoming = ["answer"]"#]);
+    all.iter().fold(settings, |settings, (name, keys)| {
+        keys.split("; ").fold(settings, |settings, key| settings.with(&format!("listener.{name}.{key}")))
+    })
+}
+
+/// A free address.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn bind(address: SocketAddr) -> String {
+    format!("bind = \"{address}\"")
+}
+
+#[track_caller]
+fn wait_closed(address: SocketAddr) {
+    wait_for("the address to be closed", PATIENCE, || TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn listeners_open_and_close_and_keep_their_numbers() {
+    let (a, b) = (bind(free()), bind(free()));
+    let proxy = Proxy::start(&listeners(&[("a", &a)]));
+    let mut first = proxy.client();
+    assert_eq!(first.ask("?"), "1:0");
+    let changes = proxy.reload(&listeners(&[("b", &b), ("a", &a)]));
+    assert_eq!(changes, ["added listener.b"]);
+    let mut second = Client::connect(proxy.listener("b"));
+    assert_eq!(second.ask("?"), "2:0");
+    assert_eq!(proxy.client().ask("?"), "1:1");
+    let changes = proxy.reload(&listeners(&[("b", &b)]));
+    assert_eq!(changes, ["removed listener.a"]);
+    wait_closed(proxy.listener("a"));
+    // The sessions of the listener that is gone continue, and its ids are not used again.
+    assert_eq!((first.ask("?"), second.ask("?")), ("1:0".to_owned(), "2:0".to_owned()));
+    proxy.reload(&listeners(&[("c", &bind(free())), ("a", &a)]));
+    assert_eq!(proxy.client().ask("?"), "1:2");
+    assert_eq!(Client::connect(proxy.listener("c")).ask("?"), "3:0");
+    assert_eq!((first.ask("?"), second.ask("?")), ("1:0".to_owned(), "2:0".to_owned()));
+}
+
+#[test]
+fn another_address_opens_and_the_old_one_closes() {
+    let (before, after) = (free(), free());
+    let proxy = Proxy::start(&listeners(&[("a", &bind(before))]));
+    let mut old = Client::connect(before);
+    proxy.reload(&listeners(&[("a", &bind(after))]));
+    wait_closed(before);
+    assert_eq!((old.ask("?"), Client::connect(after).ask("?")), ("1:0".to_owned(), "1:1".to_owned()));
+    let both = format!("bind = [\"{before}\", \"{after}\"]");
+    proxy.reload(&listeners(&[("a", &both)]));
+    assert_eq!(Client::connect(before).ask("?"), "1:2");
+    assert_eq!(Client::connect(after).ask("?"), "1:3");
+}
+
+#[test]
+fn a_listener_with_port_0_keeps_its_port() {
+    let proxy = Proxy::start(&listeners(&[("a", "bind = \"127.0.0.1:0\"")]));
+    let before = proxy.addr();
+    proxy.reload(&listeners(&[("a", "bind = \"127.0.0.1:0\"; max_sessions = 5")]));
+    assert_eq!(Client::connect(before).ask("?"), "1:0");
+    let more = format!("bind = [\"127.0.0.1:0\", \"{}\"]", free());
+    proxy.reload(&listeners(&[("a", &more)]));
+    assert_eq!(Client::connect(before).ask("?"), "1:1");
+}
+
+#[test]
+fn an_address_stays_open_when_listeners_swap_or_rename_it() {
+    let (one, two) = (free(), free());
+    let proxy = Proxy::start(&listeners(&[("a", &bind(one)), ("b", &bind(two))]));
+    proxy.reload(&listeners(&[("a", &bind(two)), ("b", &bind(one))]));
+    assert_eq!(
+        (Client::connect(one).ask("?"), Client::connect(two).ask("?")),
+        ("2:0".to_owned(), "1:0".to_owned())
+    );
+    proxy.reload(&listeners(&[("c", &bind(two)), ("b", &bind(one))]));
+    assert_eq!(
+        (Client::connect(one).ask("?"), Client::connect(two).ask("?")),
+        ("2:1".to_owned(), "3:0".to_owned())
+    );
+}
+
+#[test]
+fn an_address_in_use_changes_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (a, b) = (free(), free());
+    let proxy = Proxy::start(&listeners(&[("a", &bind(a))])).expect("reload failed").expect("reload problem");
+    let mut old = Client::connect(a);
+    let broken = listeners(&[("c", &bind(b)), ("b", &bind(taken.local_addr().unwrap()))]);
+    let problems = proxy.reload_broken(&broken);
+    assert!(
+        problems[0].contains("cannot listen on") && problems[0].contains("(listener.b.bind)"),
+        "{problems:?}"
+    );
+    assert!(TcpStream::connect(b).is_err(), "the address that was free is closed again");
+    assert_eq!((old.ask("?"), Client::connect(a).ask("?")), ("1:0".to_owned(), "1:1".to_owned()));
+    drop(taken);
+    proxy.reload(&broken);
+    wait_closed(a);
+    assert_eq!(Client::connect(b).ask("?"), "2:0");
+}
+
+#[test]
+fn limits_change_while_sessions_use_them() {
+    let address = free();
+    let with = |keys: &str| listeners(&[("a", &format!("{}{keys}", bind(address)))]);
+    let proxy = Proxy::start(&with("")).expect("client refused");
+    let mut live: Vec<_> = (0..3).map(|_| Client::connect(address)).collect();
+    assert_eq!(proxy.reload(&with("; max_sessions = 2")), ["changed listener.a.max_sessions 0 → 2"]);
+    assert_eq!(Opening::new(address).refused().status(), 503);
+    for client in &mut live {
+        client.ask("?");
+    }
+    live.truncate(1);
+    wait_for("room", PATIENCE, || Opening::new(address).try_open().is_ok());
+    proxy.reload(&with("").with("server.max_sessions = 1"));
+    assert_eq!(Opening::new(address).refused().status(), 503);
+    live[0].ask("?");
+    proxy.reload(&with(""));
+    let mut more = Client::connect(address);
+    more.ask("?");
+    live[0].ask("?");
+}

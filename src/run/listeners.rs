@@ -1,0 +1,149 @@
+//! The open listeners, and how they change with the settings.
+//!
+//! Sockets are opened before a configuration is in force, so that an address that cannot be opened changes nothing. An
+//! address that moves from one listener to another keeps its socket.
+
+use std::{collections::HashSet, io, net::SocketAddr, sync::Arc};
+
+use crate::{
+    listener::{OpenListener, OpenSocket, ReadySocket, ServerState},
+    net::{Bind, listen_to},
+    server::Workers,
+    settings::{Listener, Settings},
+};
+
+/// The open listeners.
+#[derive(Default)]
+pub(super) struct Listeners {
+    pub(super) open: Vec<OpenListener>,
+}
+
+/// What the listeners of other settings need: sockets that are open already, and those that stay.
+pub(super) struct Prepared {
+    listeners: Vec<PreparedListener>,
+}
+
+struct PreparedListener {
+    listener: Arc<Listener>,
+    /// The addresses of the listener's sockets that stay.
+    kept: HashSet<SocketAddr>,
+    more: Vec<ReadySocket>,
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// Logs one line for each address that is opened.
+    pub(super) fn log(&self) {
+        for PreparedListener { listener, more, .. } in &self.listeners {
+            for socket in more {
+                log::info!("listening listener={} address={}", listener.name, socket.address());
+            }
+        }
+    }
+}
+
+// === impl Listeners ===
+
+impl Listeners {
+    /// Opens the sockets that these settings need and that are not open yet. Nothing accepts their connections before
+    /// [`Listeners::apply`].
+    ///
+    /// # Errors
+    /// When an address cannot be opened. The error names the address and its key. Nothing has changed then.
+    pub(super) fn prepare(&self, settings: &Settings) -> io::Result<Prepared> {
+        let listeners = settings.listeners.iter().map(|listener| self.prepare_one(listener, settings));
+        Ok(Prepared { listeners: listeners.collect::<io::Result<_>>()? })
+    }
+
+    fn prepare_one(&self, listener: &Arc<Listener>, settings: &Settings) -> io::Result<PreparedListener> {
+        let own = self.open.iter().find(|open| open.name() == listener.name);
+        let mut prepared =
+            PreparedListener { listener: Arc::clone(listener), kept: HashSet::new(), more: Vec::new() };
+        for bind in &listener.bind {
+            let is_open =
+                |socket: &&OpenSocket| stays(socket, bind, own.is_some_and(|own| own.bind().contains(bind)));
+            let sockets = own.into_iter().flat_map(OpenListener::sockets);
+            prepared.kept.extend(sockets.filter(is_open).map(|socket| socket.address));
+            self.prepare_bind(bind, &mut prepared, settings).map_err(|error| {
+                io::Error::new(error.kind(), format!("{error} (listener.{}.bind)", listener.name))
+            })?;
+        }
+        Ok(prepared)
+    }
+
+    /// Opens the addresses of an entry that are not open yet.
+    fn prepare_bind(
+        &self,
+        bind: &Bind,
+        prepared: &mut PreparedListener,
+        settings: &Settings,
+    ) -> io::Result<()> {
+        let has_port = bind.addresses.iter().all(|address| address.port() != 0);
+        let own = self.open.iter().find(|open| open.name() == prepared.listener.name);
+        if own.is_some_and(|own| own.bind().contains(bind)) {
+            return Ok(());
+        }
+        let mut missing = Vec::new();
+        for address in &bind.addresses {
+            if prepared.kept.contains(address) {
+                continue;
+            }
+            match self.abandoned(address, settings).filter(|_| has_port) {
+                Some(socket) => prepared.more.push(socket.share()?),
+                None => missing.push(*address),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = Bind { text: bind.text.clone(), addresses: missing };
+        let opened = listen_to(&missing, &prepared.listener.bind)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {error}")))?;
+        for socket in opened.sockets {
+            prepared.more.push(ReadySocket::new(socket, &bind.text)?);
+        }
+        for (address, error) in &opened.skipped {
+            log::info!("address skipped listener={} address={address}: {error}", prepared.listener.name);
+        }
+        Ok(())
+    }
+
+    /// The socket with this address of a listener that no longer has the address.
+    fn abandoned(&self, address: &SocketAddr, settings: &Settings) -> Option<&OpenSocket> {
+        let has =
+            |listener: &Arc<Listener>| listener.bind.iter().any(|bind| bind.addresses.contains(address));
+        let gone = self.open.iter().filter(|open| {
+            !settings.listeners.iter().any(|listener| listener.name == open.name() && has(listener))
+        });
+        gone.flat_map(OpenListener::sockets).find(|socket| socket.address == *address)
+    }
+
+    /// Accepts clients as the prepared settings say, which are in force now. Sessions are not touched.
+    pub(super) fn apply(&mut self, prepared: Prepared, server: &Arc<ServerState>, workers: &Workers) {
+        let names: HashSet<_> =
+            prepared.listeners.iter().map(|prepared| prepared.listener.name.clone()).collect();
+        for PreparedListener { listener, kept, more } in prepared.listeners {
+            match self.open.iter_mut().find(|open| open.name() == listener.name) {
+                Some(open) => open.configure(&listener, |socket| kept.contains(&socket.address), more),
+                None => self.open.push(OpenListener::open(&listener, more, server, workers)),
+            }
+        }
+        let (stay, gone) =
+            std::mem::take(&mut self.open).into_iter().partition(|open| names.contains(open.name()));
+        self.open = stay;
+        for listener in gone {
+            log::info!("listener closed listener={}", listener.name());
+            actix_rt::spawn(listener.close());
+        }
+    }
+}
+
+/// Whether a socket of a listener serves this entry of its settings. `is_same` is whether the listener has the entry
+/// already, in which port 0 stands for the port that it has got.
+fn stays(socket: &OpenSocket, bind: &Bind, is_same: bool) -> bool {
+    match is_same {
+        true => socket.bind == bind.text,
+        false => socket.address.port() != 0 && bind.addresses.contains(&socket.address),
+    }
+}
