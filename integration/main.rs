@@ -66,6 +66,7 @@ mod notices;
 mod origins;
 mod outages;
 mod outcomes;
+mod page;
 mod paths;
 mod pipelines;
 mod plain;

@@ -55,16 +55,21 @@ fn chromium() -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Runs a script that drives the browser. It prints a line for each of `scenarios`.
+#[track_caller]
+pub fn run_in_chromium(name: &str, scenarios: usize) {
+    if chromium().is_none() {
+        let skipped = format!("realworld: SKIPPED: {name}: Chromium is not installed\n");
+        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        return;
+    }
+    run(name, scenarios);
+}
+
 /// Pages of a browser authenticate in each way that they have; see docs/auth.md.
 #[test]
 fn chromium_authenticates_over_tls() {
-    if chromium().is_none() {
-        std::io::stderr()
-            .write_all(b"realworld: SKIPPED: chromium_auth: Chromium is not installed\n")
-            .unwrap();
-        return;
-    }
-    run("chromium_auth", 13);
+    run_in_chromium("chromium_auth", 13);
 }
 
 /// The script runs a client with one subscription while its server restarts.

@@ -14,12 +14,16 @@
 //! | `error` | errors as JSON |
 //! | `health` | `/healthz` and `/readyz` |
 //! | `api` | the pages below `/api` |
+//! | `page` | the live page at `/` |
+//! | `feed` | its data, as a WebSocket |
 
 pub mod access;
 mod api;
 mod error;
+mod feed;
 mod guard;
 mod health;
+mod page;
 mod routes;
 mod server;
 
@@ -36,6 +40,7 @@ pub struct AdminState {
     /// The section `[admin]`.
     settings: settings::Admin,
     refusals: guard::Refusals,
+    feed: Arc<feed::Feed>,
 }
 
 // === impl AdminState ===
@@ -43,6 +48,11 @@ pub struct AdminState {
 impl AdminState {
     /// Creates the state for a process with these settings.
     pub fn new(server: Arc<ServerState>, settings: settings::Admin) -> Self {
-        Self { server, settings, refusals: guard::Refusals::default() }
+        Self { server, settings, refusals: guard::Refusals::default(), feed: feed::Feed::new() }
+    }
+
+    /// Whether the settings have a token for actions.
+    fn has_actions(&self) -> bool {
+        self.settings.token_file.is_some()
     }
 }

@@ -10,7 +10,7 @@ use actix_web::{
     web,
 };
 
-use super::{api, error::ApiError};
+use super::{api, error::ApiError, feed, page as live_page};
 
 /// Maximum size of a request's body, in bytes: more than any action needs.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -21,6 +21,8 @@ pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Adds the pages whose requests are checked. Each module has its own function.
 pub(super) fn configure(routes: &mut web::ServiceConfig) {
     limits(routes);
+    live_page::configure(routes);
+    feed::configure(routes);
     api::configure(routes);
 }
 

@@ -15,7 +15,7 @@ use actix_web::{
 };
 use socket2::SockRef;
 
-use super::{AdminState, guard, health, routes};
+use super::{AdminState, feed, guard, health, routes};
 use crate::{
     net::{self, Bind, Listening},
     settings,
@@ -68,6 +68,7 @@ fn on_free_port(bind: &Bind) -> Bind {
 pub fn serve(sockets: Vec<TcpListener>, state: AdminState) -> io::Result<Server> {
     let state = web::Data::new(state);
     let app = move || {
+        actix_rt::spawn(feed::run(state.clone()));
         let checked = web::scope("")
             .wrap(from_fn(guard::check))
             .configure(routes::configure)

@@ -101,6 +101,16 @@ impl Routing {
         self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref())
     }
 
+    /// The settings of all listeners.
+    pub fn listeners(&self) -> &[Arc<Listener>] {
+        &self.listeners
+    }
+
+    /// The settings of all routes.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.iter().map(|(route, _)| route)
+    }
+
     /// The settings of the listener of that name; `None` if the configuration has none.
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| listener.name == name)

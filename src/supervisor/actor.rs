@@ -32,7 +32,9 @@ use crate::{
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::Quoted,
     pipeline::Attach,
-    upstream::{Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet, Suppressed},
+    upstream::{
+        ConnectionChangeKind, Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet, Suppressed,
+    },
     wire::CloseFrame,
 };
 
@@ -230,6 +232,10 @@ impl Supervisor {
             return;
         }
         let Some(child) = self.children.get(generation) else { return };
+        if generation != Generation(1) && child.redial() == Redial::Automatic {
+            let endpoint = endpoint.url().label().to_string();
+            self.record(ConnectionChangeKind::Up { endpoint });
+        }
         self.log_up(child);
         if child.redial() == Redial::Automatic {
             self.attach(Some(generation));

@@ -21,6 +21,7 @@
 //! * `check`: probes a server.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
 //! * `named`: servers that events name by `$url`, and their limits.
+//! * `restarts`: the last restarts of connectors.
 //! * [`discovery`]: which endpoints there are; `own_urls`: their URLs.
 
 pub mod balance;
@@ -48,6 +49,7 @@ pub mod probe;
 pub mod queue;
 pub mod refused;
 mod request;
+mod restarts;
 mod shared;
 
 use std::{future::Future, sync::Arc, time::Instant};
@@ -68,10 +70,11 @@ pub use lines::Suppressed;
 pub use monitor::Monitors;
 pub use mover::{Announced, Movable, Move, MoveSlot, Quiet};
 pub use pacer::Pacer;
+pub use restarts::{ConnectionChange, ConnectionChangeKind, ConnectionChanges};
 
 use self::{
     named::Room,
-    pool::{Begin, Pick},
+    pool::{Begin, EndpointState, Pick},
     shared::{BUSY_PAUSE, Shared, lock},
 };
 use crate::{
@@ -128,6 +131,11 @@ impl Upstream {
         self.shared.first(&self.settings.url)
     }
 
+    /// All endpoints and their states.
+    pub fn endpoints(&self, now: Instant) -> Vec<(Arc<Endpoint>, EndpointState)> {
+        self.shared.pool().endpoints(now).map(|(endpoint, state)| (Arc::clone(endpoint), state)).collect()
+    }
+
     /// The first endpoint as a destination. `path` is what the client's request adds to the URL.
     ///
     /// # Errors
@@ -157,6 +165,16 @@ impl Upstream {
     /// what the line says about suppressed ones of its level; `None` if it is suppressed.
     pub fn line(&self, level: log::Level) -> Option<Suppressed> {
         self.shared.line(level)
+    }
+
+    /// Records that a session lost its connection, or made another one.
+    pub fn record(&self, change: ConnectionChange) {
+        lock(&self.shared.restarts).push(change);
+    }
+
+    /// What was recorded after the first `seen` changes.
+    pub fn changes(&self, seen: u64) -> ConnectionChanges {
+        lock(&self.shared.restarts).after(seen)
     }
 
     /// Waits until `end` for an endpoint that can be dialed, other than those in `tried`.

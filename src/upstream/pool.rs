@@ -59,6 +59,20 @@ pub enum EndpointState {
     Draining,
 }
 
+impl EndpointState {
+    /// The name of the state.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+            Self::Trial => "trial",
+            Self::Ejected => "ejected",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// Where a connection goes.
 #[derive(Debug)]
 pub enum Pick {

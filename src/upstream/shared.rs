@@ -29,6 +29,7 @@ use super::{
     own_urls::OwnUrls,
     pool::{Begin, Change, EndpointState, Pick, Pool, ProbeStep, Wait},
     queue::{Queue, Waiter},
+    restarts::Restarts,
 };
 use crate::{
     failure::Failure,
@@ -75,6 +76,8 @@ pub(super) struct Shared {
     ups: Mutex<Lines>,
     /// The log lines about connections of sessions that were lost.
     losses: Mutex<Lines>,
+    /// The last restarts of connectors.
+    pub(super) restarts: Mutex<Restarts>,
 }
 
 /// A wait for the moment when a session may dial.
@@ -104,6 +107,7 @@ impl Shared {
             is_watched: AtomicBool::new(false),
             ups: Mutex::default(),
             losses: Mutex::default(),
+            restarts: Mutex::default(),
         })
     }
 

@@ -24,7 +24,11 @@ use crate::{
         child::{Due, Redial},
         children::Next,
     },
-    upstream::pool::{Begin, Pick, Wait},
+    turn::now_ns,
+    upstream::{
+        ConnectionChange, ConnectionChangeKind,
+        pool::{Begin, Pick, Wait},
+    },
 };
 
 /// Maximum number of dials that begin early, because an endpoint came up or had room, until a connection proves good.
@@ -186,8 +190,19 @@ impl Supervisor {
         self.links.figures.restarts.add(1);
     }
 
+    /// Records what happened to the connection, for those who watch the upstream.
+    pub(super) fn record(&self, kind: ConnectionChangeKind) {
+        let (at_ms, session) = (now_ns() / 1_000_000, self.links.tracker.to_string());
+        self.plan.upstream().record(ConnectionChange { at_ms, session, kind });
+    }
+
     pub(super) fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
+        self.record(ConnectionChangeKind::Restart {
+            attempt,
+            delay_ms: delay.as_millis() as u64,
+            reason: reason.to_owned(),
+        });
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
         let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };

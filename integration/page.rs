@@ -1,0 +1,137 @@
+//! The live page of the admin server: its feed, and the page in a browser.
+
+use tungstenite::Message;
+
+use crate::{
+    harness::{Client, Death, Opening, Operator, PATIENCE, Proxy, Settings, TestUpstream, Value, wait_for},
+    realworld,
+};
+
+/// The number of viewers that the feed admits.
+const VIEWERS_MAX: usize = 16;
+
+/// The number of frames that the feed sends to a viewer that confirms none.
+const UNCONFIRMED_MAX: usize = 4;
+
+fn proxy(upstream: &TestUpstream) -> Proxy {
+    Proxy::start(&Settings::request(&upstream.url()))
+}
+
+fn feed(proxy: &Proxy) -> Opening {
+    Opening::new(proxy.admin()).path("/api/feed").header("host", &proxy.admin().to_string())
+}
+
+/// The next frame, which is confirmed.
+#[track_caller]
+fn frame(viewer: &mut Client) -> Value {
+    let frame = viewer.recv_json();
+    viewer.text("next");
+    frame
+}
+
+/// Reads frames until one has what `wanted` looks for.
+#[track_caller]
+fn frame_with<T>(viewer: &mut Client, wanted: impl Fn(&Value) -> Option<T>) -> T {
+    for _ in 0..PATIENCE.as_secs() {
+        if let Some(found) = wanted(&frame(viewer)) {
+            return found;
+        }
+    }
+    panic!("no such frame");
+}
+
+#[test]
+fn the_feed_sends_everything_and_then_what_changes() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream).expect_restarts();
+    let mut viewer = feed(&proxy).open();
+    let full = frame(&mut viewer);
+    assert_eq!(full["full"], true);
+    let difference = frame_with(&mut viewer, |frame| frame.get("sample").map(|_| frame.clone()));
+    assert_eq!((difference.get("full"), difference.get("history")), (None, None));
+
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    frame_with(&mut viewer, |frame| (frame["sample"][0] == 1.0).then_some(()));
+
+    upstream.stop(Death::Reset);
+    let down = |frame: &Value| {
+        let endpoint = frame["upstreams"][0]["endpoints"][0].clone();
+        (endpoint["state"] == "down").then_some(endpoint)
+    };
+    let endpoint = frame_with(&mut viewer, down);
+    assert_eq!(endpoint["history"].as_array().unwrap().last().unwrap()[1], "down");
+    upstream.start();
+    frame_with(&mut viewer, |frame| (frame["upstreams"][0]["endpoints"][0]["state"] == "up").then_some(()));
+
+    let later = frame(&mut feed(&proxy).open());
+    let history = later["upstreams"][0]["endpoints"][0]["history"].as_array().unwrap().clone();
+    assert!(history.iter().any(|change| change[1] == "down"), "a later viewer sees the outage: {history:?}");
+    let restart = later["restarts"].as_array().unwrap().last().unwrap();
+    assert_eq!((&restart["session"], &restart["attempt"]), (&"1:0".into(), &1.into()));
+}
+
+#[test]
+fn a_page_of_another_site_gets_no_feed() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream).expect("admin request refused");
+    let own = format!("http://{}", proxy.admin());
+    drop(feed(&proxy).header("origin", &own).open());
+    assert_eq!(feed(&proxy).header("origin", "http://evil.test").refused().status(), 403);
+    assert_eq!(feed(&proxy).header("origin", "null").refused().status(), 403);
+}
+
+#[test]
+fn the_number_of_viewers_is_limited() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    let mut viewers: Vec<_> = (0..VIEWERS_MAX).map(|_| feed(&proxy).open()).collect();
+    let refusal = feed(&proxy).refused();
+    assert_eq!(refusal.status(), 503);
+    assert!(refusal.body.contains("viewers"), "{}", refusal.body);
+    viewers.pop();
+    wait_for("a place is free again", PATIENCE, || feed(&proxy).try_open().is_ok());
+}
+
+#[test]
+fn a_viewer_that_confirms_nothing_gets_four_frames_and_is_closed() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    let mut viewer = feed(&proxy).open();
+    let (frames, code, reason) = viewer.read_to_end();
+    let texts = frames.iter().filter(|frame| matches!(frame, Message::Text(_))).count();
+    assert_eq!((texts, code), (UNCONFIRMED_MAX, Some(1013)), "{reason}");
+}
+
+#[test]
+fn a_viewer_that_sends_much_is_closed() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    let mut viewer = feed(&proxy).open();
+    viewer.text(&"x".repeat(64 * 1024));
+    let (_, code, _) = viewer.read_to_end();
+    assert_ne!(code, Some(1000));
+}
+
+#[test]
+fn the_page_comes_with_a_policy_that_forbids_everything_from_elsewhere() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    let operator = Operator::new(proxy.admin());
+    for path in ["/", "/page/page.js", "/page/page.css", "/page/views/sessions.js"] {
+        let reply = operator.get(path);
+        let policy = reply.head.get("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{path}: {policy}");
+        assert_eq!(
+            (reply.status, reply.head.get("x-content-type-options").as_deref()),
+            (200, Some("nosniff"))
+        );
+    }
+    assert_eq!(operator.get("/page/none.js").status, 404);
+}
+
+/// The script has a scenario for each thing that an operator does with the page.
+#[test]
+fn the_page_works_in_a_browser() {
+    realworld::run_in_chromium("../page/page", 3);
+}

@@ -1,0 +1,247 @@
+//! Observes the process: its counts, routes, upstreams, and what happened lately. It wakes no session, and what it reads
+//! does not grow with the number of sessions.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+use super::observed::{
+    EndpointView, NEWS_MAX, News, Observed, ProcessView, RestartView, RouteCounts, RouteView, SupervisorView,
+    UpstreamView,
+};
+use crate::{
+    admin::AdminState,
+    listener::Routing,
+    policy::Balance,
+    server::SessionInfo,
+    turn::now_ns,
+    upstream::{self, ConnectionChange, ConnectionChangeKind},
+};
+
+/// Number of endpoints that are shown, of all upstreams together. It bounds the size of a frame.
+const ENDPOINTS_MAX: usize = 200;
+
+/// Number of supervisors that are shown for each upstream.
+const SUPERVISORS_MAX: usize = 8;
+
+/// Number of sessions that are looked at for supervisors to show, if fewer than [`SUPERVISORS_MAX`] lost a connection
+/// lately.
+const LOOKED_AT: usize = 64;
+
+/// Observes the process, and keeps what the next observation needs of the earlier ones.
+pub(super) struct Collector {
+    started_ms: u64,
+    /// What is known of the connections to each upstream.
+    connections: HashMap<String, ConnectionLog>,
+}
+
+/// What is known of the connections to an upstream.
+#[derive(Default)]
+struct ConnectionLog {
+    /// The number of changes that were seen.
+    seen: u64,
+    /// The number of losses since the start.
+    losses: u64,
+    /// The sessions whose connections changed last, each with its latest change; the last one at the end.
+    changed: VecDeque<(ConnectionChange, Option<u64>)>,
+}
+
+/// The upper bounds of the buckets of reply times, in seconds.
+pub(super) fn bounds() -> Vec<f64> {
+    Vec::new()
+}
+
+// === impl Collector ===
+
+impl Collector {
+    /// Creates a collector that has seen nothing.
+    pub fn new() -> Self {
+        Self { started_ms: now_ms(), connections: HashMap::new() }
+    }
+
+    /// Observes the process. `elapsed` is the time since the observation before.
+    pub fn observe(&mut self, admin: &AdminState, elapsed: Duration) -> Observed {
+        let server = &admin.server;
+        let configuration = server.configurations.current();
+        let mut observed = Observed { now_ms: now_ms(), elapsed, ..Observed::default() };
+        observed.about = ProcessView {
+            version: env!("CARGO_PKG_VERSION"),
+            started: self.started_ms,
+            draining: server.registry.status().is_draining(),
+            configuration: configuration.number(),
+            alive: server.configurations.alive(),
+            actions: admin.has_actions(),
+            accepted: 0,
+        };
+        observed.totals.sessions = server.registry.status().live() as u64;
+        observed.routes = routes(&configuration);
+        let sessions = server.registry.sessions(LOOKED_AT);
+        let sessions: Vec<_> = sessions.into_iter().map(|(info, _)| info).collect();
+        let mut room = ENDPOINTS_MAX;
+        let mut known = HashMap::new();
+        for upstream in configuration.upstreams() {
+            let name = &upstream.settings().name;
+            if known.contains_key(name) {
+                continue;
+            }
+            let mut connections = self.connections.remove(name).unwrap_or_default();
+            connections.follow(upstream, &mut observed.restarts);
+            observed.upstreams.push(describe(upstream, &connections, &sessions, &mut room));
+            known.insert(name.clone(), connections);
+        }
+        self.connections = known;
+        observed.restarts.limit(|restart| restart.at);
+        observed.totals.restarts = self.connections.values().map(|connections| connections.losses).sum();
+        observed
+    }
+}
+
+fn now_ms() -> u64 {
+    now_ns() / 1_000_000
+}
+
+/// The routes of each listener.
+fn routes(configuration: &Routing) -> Vec<RouteView> {
+    let mut found = Vec::new();
+    for listener in configuration.listeners() {
+        for route in configuration.routes().filter(|route| route.pattern.serves(&listener.name)) {
+            let names = |pipelines: &[std::sync::Arc<crate::settings::Pipeline>]| {
+                pipelines.iter().map(|pipeline| pipeline.name.clone()).collect()
+            };
+            found.push(RouteView {
+                listener: listener.name.clone(),
+                name: route.name.clone(),
+                incoming: names(&route.incoming),
+                outgoing: names(&route.outgoing),
+                upstream: route.upstream.as_ref().map(|upstream| upstream.name.clone()),
+                counts: RouteCounts::default(),
+            });
+        }
+    }
+    found
+}
+
+fn describe(
+    upstream: &upstream::Upstream,
+    connections: &ConnectionLog,
+    sessions: &[SessionInfo],
+    room: &mut usize,
+) -> UpstreamView {
+    let settings = upstream.settings();
+    let all = upstream.endpoints(Instant::now());
+    let sessions_of_all = all.iter().map(|(endpoint, _)| endpoint.sessions()).sum();
+    let shown = all.len().min(*room);
+    *room -= shown;
+    let endpoints = all.iter().take(shown).map(|(endpoint, state)| EndpointView {
+        url: endpoint.url().label(),
+        state: state.name(),
+        sessions: endpoint.sessions(),
+        dials: endpoint.dials(),
+        failures: endpoint.failures(),
+        moving: false,
+    });
+    UpstreamView {
+        name: settings.name.clone(),
+        balance: balance(settings.pool.balance),
+        sessions: sessions_of_all,
+        restarts: connections.losses,
+        left_out: all.len() - shown,
+        endpoints: endpoints.collect(),
+        supervisors: connections.supervisors(&settings.name, sessions),
+    }
+}
+
+fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::LeastSessions => "least_sessions",
+        Balance::RoundRobin => "round_robin",
+        Balance::Random => "random",
+        Balance::Hash => "hash",
+    }
+}
+
+// === impl ConnectionLog ===
+
+impl ConnectionLog {
+    /// Takes the changes since the last look.
+    fn follow(&mut self, upstream: &upstream::Upstream, restarts: &mut News<RestartView>) {
+        let news = upstream.changes(self.seen);
+        (self.seen, self.losses) = (news.next, news.losses);
+        restarts.missed += news.missed;
+        for change in news.changes {
+            if let ConnectionChangeKind::Restart { attempt, delay_ms, reason } = &change.kind {
+                restarts.entries.push(RestartView {
+                    at: change.at_ms,
+                    session: change.session.clone(),
+                    upstream: upstream.settings().name.clone(),
+                    attempt: *attempt,
+                    delay: *delay_ms,
+                    reason: reason.clone(),
+                });
+            }
+            self.note(change);
+        }
+    }
+
+    fn note(&mut self, change: ConnectionChange) {
+        let at = self.changed.iter().position(|(known, _)| known.session == change.session);
+        let before = at.and_then(|at| self.changed.remove(at)).and_then(|(_, lost)| lost);
+        let lost = match change.kind {
+            ConnectionChangeKind::Restart { .. } => Some(change.at_ms),
+            ConnectionChangeKind::Up { .. } => before,
+        };
+        if self.changed.len() == SUPERVISORS_MAX {
+            self.changed.pop_front();
+        }
+        self.changed.push_back((change, lost));
+    }
+
+    /// The supervisors to show: those whose connections changed last, then others of `sessions`.
+    fn supervisors(&self, upstream: &str, sessions: &[SessionInfo]) -> Vec<SupervisorView> {
+        let changed = self.changed.iter().rev().map(|(change, last)| {
+            let (connector, endpoint) = match &change.kind {
+                ConnectionChangeKind::Restart { .. } => ("backoff", None),
+                ConnectionChangeKind::Up { endpoint } => ("up", Some(endpoint.clone())),
+            };
+            SupervisorView {
+                session: change.session.clone(),
+                last: *last,
+                connector,
+                endpoint,
+                ..SupervisorView::default()
+            }
+        });
+        let of_upstream =
+            |info: &&SessionInfo| info.route.upstream.as_ref().is_some_and(|of| of.name == upstream);
+        let others = sessions.iter().filter(of_upstream).map(|info| SupervisorView {
+            session: info.id.to_string(),
+            route: info.route.name.clone(),
+            restarts: info.figures.restarts.get(),
+            connector: "first connection",
+            ..SupervisorView::default()
+        });
+        let mut found: Vec<SupervisorView> = changed.collect();
+        for other in others {
+            let Some(known) = found.iter_mut().find(|known| known.session == other.session) else {
+                if found.len() < SUPERVISORS_MAX && other.restarts == 0 {
+                    found.push(other);
+                }
+                continue;
+            };
+            (known.route, known.restarts) = (other.route, other.restarts);
+        }
+        found
+    }
+}
+
+// === impl News ===
+
+impl<T> News<T> {
+    /// Sorts the entries, newest first, and leaves the oldest ones out when there are too many.
+    fn limit(&mut self, at: impl Fn(&T) -> u64) {
+        self.entries.sort_by_key(|entry| std::cmp::Reverse(at(entry)));
+        self.missed += self.entries.len().saturating_sub(NEWS_MAX) as u64;
+        self.entries.truncate(NEWS_MAX);
+    }
+}

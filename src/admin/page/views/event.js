@@ -1,0 +1,108 @@
+// One failed event: how it failed, and what happened before that.
+
+import { read } from '../api.js';
+import { drawStrip, outagesOf, strip } from '../charts.js';
+import { empty, h, put, state, text } from '../dom.js';
+import { store, upstream } from '../store.js';
+import { clock, endpointState, span, time } from '../words.js';
+
+/** What happened within this time of the failure is shown. */
+const AROUND = 30_000;
+
+export function event() {
+  const title = h('h2', { tabindex: -1 });
+  const content = h('div', { class: 'stack' });
+  const element = h('div', {}, title, content);
+  let loading = null;
+  const open = async (id) => {
+    loading?.abort();
+    loading = new AbortController();
+    const { signal } = loading;
+    put(title, 'Event ', h('code', {}, id));
+    put(content, empty('Searching …'));
+    title.focus({ preventScroll: true });
+    try {
+      const found = await read(`api/events/${encodeURIComponent(id)}`, {}, signal);
+      put(content, failure(found), causes(found, signal), endpoints(found), sources(found));
+    } catch (error) {
+      if (!signal.aborted) put(content, missing(id, error));
+    }
+  };
+  return { element, open, leave: () => loading?.abort() };
+}
+
+function failure({ at, stage, kind, reason, upstream: name, ms, session }) {
+  const rows = [['Failed', clock(at, store.now)], ['Stage', stage], ['Kind', kind], ['Upstream', name ?? '–'], ['After', time(ms)]];
+  return h('section', { class: 'panel' }, h('h3', {}, state('bad', 'errored'), ' ', h('span', { class: 'wrap' }, reason || kind)),
+    h('dl', { class: 'facts' }, rows.map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value ?? '–')))),
+    h('p', { class: 'buttons' }, link('sessions', session, `Session ${session}`), name && link('upstreams', name, `Upstream ${name}`)));
+}
+
+const link = (view, id, words) => h('a', { class: 'button', href: `#${view}/${encodeURIComponent(id).replaceAll('%3A', ':')}` }, words);
+
+/** In order of time: changes of endpoints, what happened to the session, and the failure. */
+function causes(found, signal) {
+  const list = h('ol', { class: 'causes' });
+  const words = h('p', {});
+  const draw = (more) => {
+    const entries = [...ofEndpoints(found), ...ofSession(found), ...more, { at: found.at, what: 'event failed', details: found.reason || found.kind, tone: 'bad', isOwn: true }];
+    put(list, unique(entries).map(({ at, what, details, tone, isOwn }) => h('li', { class: isOwn ? 'own' : null }, h('time', {}, clock(at, store.now)), state(tone, what), h('span', {}, details ?? ''))));
+    text(words, conclusion(found));
+  };
+  draw([]);
+  read(`api/sessions/${found.session}`, {}, signal).then(({ timeline }) => draw(near(timeline ?? [], found.at).map((entry) => ({ ...entry, tone: 'none' })))).catch(() => {});
+  return h('section', { class: 'panel' }, h('h3', {}, 'What led to it'), words, list);
+}
+
+const near = (entries, at) => entries.filter((entry) => Math.abs(entry.at - at) <= AROUND);
+
+function ofEndpoints({ at, upstream: name }) {
+  const all = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => near(history.slice(1).map(([moment, state]) => ({ at: moment, state, url })), at));
+  return all.map(({ at: moment, state: name, url }) => ({ at: moment, what: `endpoint ${endpointState(name)[1]}`, details: url, tone: endpointState(name)[0] }));
+}
+
+function ofSession({ at, session }) {
+  const all = near(store.restarts.filter((restart) => restart.session === session), at);
+  return all.map(({ at: moment, attempt, reason }) => ({ at: moment, what: 'connector restart', details: `attempt ${attempt}: ${reason}`, tone: 'warn' }));
+}
+
+/** The session's timeline and the feed may know the same restart. */
+function unique(entries) {
+  const seen = new Set();
+  const isNew = ({ at, what, isOwn }) => isOwn || (!seen.has(`${Math.round(at / 1000)} ${what}`) && seen.add(`${Math.round(at / 1000)} ${what}`));
+  return entries.filter(isNew).sort((a, b) => a.at - b.at);
+}
+
+/** The likely cause in a sentence. */
+function conclusion({ at, upstream: name }) {
+  const down = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => outagesOf(history, store.now).filter(({ start, end }) => start <= at + 1000 && end >= at - 1000).map((outage) => ({ ...outage, url })));
+  const [first] = down.sort((a, b) => b.start - a.start);
+  if (!first) return '';
+  const lasted = first.open ? 'and is still down' : `for ${span(first.end - first.start)}`;
+  return `The event failed during an outage: ${first.url} went down at ${clock(first.start, store.now)} ${lasted}.`;
+}
+
+/** The states of the upstream's endpoints around the failure. */
+function endpoints({ at, upstream: name }) {
+  const found = name && upstream(name);
+  if (!found) return null;
+  const [from, to] = [at - AROUND, Math.min(at + AROUND, Math.max(store.now, at + 1))];
+  const rows = found.endpoints.map(({ url, history }) => {
+    const line = strip();
+    const until = history.filter(([moment]) => moment <= to);
+    drawStrip(line, until, from, to);
+    const states = [...new Set(until.filter(([moment], index) => (until[index + 1]?.[0] ?? to) > from).map(([, name]) => name))];
+    return h('li', {}, h('code', {}, url), line, h('span', {}, states.map((name) => [state(...endpointState(name)), ' '])));
+  });
+  return h('section', { class: 'panel' }, h('h3', {}, `Endpoints of ${name}`, h('span', { class: 'muted' }, `from ${span(at - from)} before the failure to ${span(to - at)} after it`)), h('ul', { class: 'around' }, rows));
+}
+
+function sources({ id }) {
+  return h('p', { class: 'muted' }, 'The log, the tap and records of it name the event by the same id: ', h('code', {}, id), '.');
+}
+
+function missing(id, { status, message }) {
+  const [listener, session] = id.split(':');
+  const words = status === 404 ? 'No failed event has this id. The last failed events are kept; older ones are in the log, and events with another outcome are not kept.' : `The event cannot be read: ${message}`;
+  return h('section', { class: 'panel' }, h('p', {}, words), h('p', { class: 'buttons' }, session !== undefined && link('sessions', `${listener}:${session}`, `Session ${listener}:${session}`), h('a', { class: 'button', href: '#errors' }, 'Latest errors')));
+}

@@ -1,0 +1,109 @@
+//! The last restarts of connectors to an upstream, for those who watch it.
+//!
+//! No clocks are used here: the time is passed in.
+
+use std::collections::VecDeque;
+
+/// Number of changes that are kept.
+const CHANGES_MAX: usize = 128;
+
+/// The last changes of connections that sessions lost and made again.
+#[derive(Debug, Default)]
+pub(super) struct Restarts {
+    changes: VecDeque<ConnectionChange>,
+    /// The number of all changes.
+    all: u64,
+    /// The number of all losses.
+    losses: u64,
+}
+
+/// What happened to the connection of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionChange {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The session's name in the log.
+    pub session: String,
+    /// What happened.
+    pub kind: ConnectionChangeKind,
+}
+
+/// A kind of [`ConnectionChange`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectionChangeKind {
+    /// The connection was lost, or a dial failed, and another attempt follows.
+    Restart {
+        /// The number of the attempt.
+        attempt: u32,
+        /// The time until the attempt, in milliseconds.
+        delay_ms: u64,
+        /// The reason of the loss.
+        reason: String,
+    },
+    /// A connection is up after a restart.
+    Up {
+        /// The label of the endpoint.
+        endpoint: String,
+    },
+}
+
+/// The changes after an earlier moment, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionChanges {
+    /// The changes.
+    pub changes: Vec<ConnectionChange>,
+    /// The number of those that are forgotten.
+    pub missed: u64,
+    /// The number of all changes so far.
+    pub next: u64,
+    /// The number of all losses so far.
+    pub losses: u64,
+}
+
+// === impl Restarts ===
+
+impl Restarts {
+    /// Records a change. The oldest one is forgotten when there are more than [`CHANGES_MAX`].
+    pub(super) fn push(&mut self, change: ConnectionChange) {
+        if self.changes.len() == CHANGES_MAX {
+            self.changes.pop_front();
+        }
+        self.losses += u64::from(matches!(change.kind, ConnectionChangeKind::Restart { .. }));
+        self.all += 1;
+        self.changes.push_back(change);
+    }
+
+    /// The changes after the first `seen`.
+    pub(super) fn after(&self, seen: u64) -> ConnectionChanges {
+        let new = usize::try_from(self.all.saturating_sub(seen)).unwrap_or(usize::MAX);
+        let kept = new.min(self.changes.len());
+        let changes = self.changes.iter().skip(self.changes.len() - kept).cloned().collect();
+        ConnectionChanges { changes, missed: (new - kept) as u64, next: self.all, losses: self.losses }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(at_ms: u64, kind: ConnectionChangeKind) -> ConnectionChange {
+        ConnectionChange { at_ms, session: "1:0".to_owned(), kind }
+    }
+
+    #[test]
+    fn a_watcher_gets_each_change_once_or_the_number_that_it_missed() {
+        let mut restarts = Restarts::default();
+        let lost = ConnectionChangeKind::Restart { attempt: 1, delay_ms: 5, reason: "reset".to_owned() };
+        restarts.push(change(1, lost));
+        restarts.push(change(2, ConnectionChangeKind::Up { endpoint: "ws://a".to_owned() }));
+        let seen = restarts.after(0);
+        assert_eq!((seen.changes.len(), seen.missed, seen.next, seen.losses), (2, 0, 2, 1));
+        assert_eq!(restarts.after(seen.next).changes, []);
+        for at in 0..CHANGES_MAX as u64 + 3 {
+            restarts.push(change(at, ConnectionChangeKind::Up { endpoint: String::new() }));
+        }
+        let later = restarts.after(seen.next);
+        assert_eq!((later.changes.len(), later.missed), (CHANGES_MAX, 3));
+        assert_eq!((later.changes[0].at_ms, later.losses), (3, 1));
+    }
+}
