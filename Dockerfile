@@ -8,10 +8,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release && cp target/release/towline /towline
 
-# Runs it: no shell, no package manager, user 65532.
+# Runs it: no shell, no package manager. It writes no file, so that its root may be read-only:
+#   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 45 towline
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /towline /usr/local/bin/towline
 COPY settings /etc/towline
+
+# The number, so that an orchestrator can see that it is not root.
+USER 65532:65532
 
 # The listener of the shipped settings; they bind it to 127.0.0.1, so give
 # TOWLINE__LISTENER__WS__BIND=0.0.0.0:9139 to reach it from outside. The admin address stays inside: the

@@ -23,6 +23,25 @@ demo: | needs ## Run the proxy on 127.0.0.1:9139 with an echo server behind it
 build: | needs ## Build the optimised program, target/release/towline
 	cargo build --locked --release
 
+# Where CARGO_TARGET_DIR or the default has the program.
+PROGRAM = $(or $(CARGO_TARGET_DIR),target)/release/towline
+
+.PHONY: package
+package: build ## Write what packages have besides the program to target/package: manual pages, completions, settings
+	rm -rf target/package
+	$(PROGRAM) man target/package/man
+	$(PROGRAM) completions bash > target/package/towline.bash
+	$(PROGRAM) completions zsh > target/package/_towline
+	$(PROGRAM) completions fish > target/package/towline.fish
+	$(PROGRAM) completions powershell > target/package/towline.ps1
+	$(PROGRAM) init - > target/package/towline.toml
+	cp deploy/towline.service deploy/towline.socket LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md target/package
+
+.PHONY: deb
+deb: package ## Build the Debian package, target/debian/*.deb; needs cargo-deb
+	@$(call needs_tool,cargo deb --version,cargo install --locked cargo-deb)
+	cargo deb --locked --no-build
+
 .PHONY: test
 test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
 	cargo test --locked --workspace

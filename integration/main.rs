@@ -11,6 +11,7 @@
     reason = "a test fails by panicking and prints for its reader, and nothing here is a public interface"
 )]
 
+mod access_log;
 mod admin;
 mod admission;
 mod affinity;
@@ -66,6 +67,7 @@ mod notices;
 mod origins;
 mod outages;
 mod outcomes;
+mod packaging;
 mod page;
 mod paths;
 mod pipelines;

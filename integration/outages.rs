@@ -200,6 +200,42 @@ fn a_client_that_comes_during_an_outage_waits_for_the_next_probe() {
     assert_eq!(upstream.handshakes(), 1);
 }
 
+#[test]
+fn a_thousand_sessions_that_end_with_their_upstream_write_a_line_each_and_a_bounded_number_of_others() {
+    const SESSIONS: usize = 1000;
+    /// Most lines a second of one level about one upstream.
+    const LINES_MAX: usize = 500;
+    let _alone = alone();
+    let upstream = TestUpstream::echo();
+    let settings = Settings::plain(&upstream.url()).on_route(r#"on_upstream_loss = "close""#);
+    let proxy = Proxy::start(&settings).expect_restarts();
+    let clients: Vec<_> = (0..SESSIONS).map(|_| proxy.client()).collect();
+    wait_for("all connections", PATIENCE, || proxy.count_log("connector up session=") == SESSIONS);
+    let before = proxy.log().len();
+    let start = Instant::now();
+    upstream.stop(Death::Reset);
+    let closed = || proxy.count_log("session closed *side=upstream *cause=upstream_lost");
+    wait_for("a line for each session", PATIENCE, || closed() == SESSIONS);
+    let others = || {
+        let log = proxy.log();
+        log[before..].iter().filter(|line| !line.contains("session closed")).cloned().collect::<Vec<_>>()
+    };
+    let ended = |lines: &[String]| lines.iter().filter(|line| line.contains("upstream ended")).count();
+    wait_for("all lines to be written or counted", PATIENCE, || {
+        let lines = others();
+        ended(&lines) + lines.iter().map(|line| suppressed(line)).sum::<usize>() == SESSIONS
+    });
+    let bound = LINES_MAX * (start.elapsed().as_secs() as usize + 1);
+    let others = others();
+    assert!(
+        ended(&others) <= bound && others.len() < SESSIONS,
+        "{} lines: {:#?}",
+        others.len(),
+        &others[..9]
+    );
+    drop(clients);
+}
+
 /// Lines about restarts, and a number in the text after ` suppressed=`.
 fn suppressed(line: &str) -> usize {
     line.split_once(" suppressed=").map_or(0, |(_, rest)| rest.split(' ').next().unwrap().parse().unwrap())

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Exit code of a clean end.
 pub const EXIT_OK: u8 = 0;
@@ -87,6 +88,19 @@ Examples:
 A file that does not parse stays unchanged; its errors go to standard error.
 Exits with 1 if any file does not parse, and with --check if a file would change.";
 
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  towline completions bash > /usr/share/bash-completion/completions/towline
+  towline completions zsh > /usr/local/share/zsh/site-functions/_towline
+  towline completions fish > ~/.config/fish/completions/towline.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  towline man /usr/local/share/man/man1
+  towline man . && man ./towline-run.1
+
+Writes towline.1, and a page for each command, such as towline-run.1. Existing pages are replaced.";
+
 /// A programmable WebSocket proxy. When an upstream is lost, it keeps the client (the default for requests), or
 /// closes it and names the messages that may be lost (the default for streams)
 #[derive(Debug, Parser, PartialEq, Eq)]
@@ -124,6 +138,12 @@ pub enum Command {
     /// Format programs and scripts
     #[command(after_help = FMT_EXAMPLES)]
     Fmt(Fmt),
+    /// Print completions for a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(Completions),
+    /// Write the manual pages
+    #[command(after_help = MAN_EXAMPLES)]
+    Man(Man),
 }
 
 /// The source of the settings: a file, or `--listen` and `--to`.
@@ -223,6 +243,22 @@ pub struct Fmt {
     pub files: Vec<PathBuf>,
 }
 
+/// The options of `towline completions`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// The options of `towline man`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Man {
+    /// The folder for the pages; it is created if it does not exist
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, error::ErrorKind};
@@ -280,6 +316,14 @@ mod tests {
         let fmt = Fmt { check: true, files: vec!["-".into(), "b".into()] };
         assert_eq!(parsed("fmt --check - b"), Ok(Command::Fmt(fmt)));
         assert_eq!(parsed("fmt"), Err(ErrorKind::MissingRequiredArgument));
+    }
+
+    #[test]
+    fn generated_files_are_chosen_by_shell_and_folder() {
+        let bash = Completions { shell: Shell::Bash };
+        assert_eq!(parsed("completions bash"), Ok(Command::Completions(bash)));
+        assert_eq!(parsed("completions csh"), Err(ErrorKind::InvalidValue));
+        assert_eq!(parsed("man a/b"), Ok(Command::Man(Man { folder: "a/b".into() })));
     }
 
     #[test]

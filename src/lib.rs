@@ -6,6 +6,7 @@
 //! cli, commands               the command line, and a module for each command
 //! run                         opens the sockets, starts the workers, ends them after the drain
 //! settings, log               the checked settings; the log
+//! access                      the access log: one line for each session
 //! listener                    accepts a client's connection and answers its handshake
 //! client_address              the address of a client behind balancers
 //! router                      selects the route of a request, checks its origin
@@ -43,6 +44,7 @@
 //! tools                       programs without a proxy: evaluation and formatting
 //! ```
 
+pub mod access;
 pub mod admin;
 pub mod auth;
 pub mod authenticator;

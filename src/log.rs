@@ -17,6 +17,7 @@
 
 mod config;
 mod filter;
+mod limit;
 mod queue;
 mod writer;
 
@@ -35,7 +36,11 @@ use env_logger::{Builder, Target};
 use log::Level;
 
 pub use self::filter::{Filter, FilterError};
-pub(crate) use self::writer::Writer;
+pub use self::limit::Suppressed;
+pub(crate) use self::{
+    limit::{Line, LineLimit, PlaceLimit},
+    writer::Writer,
+};
 
 /// The crate's name, the first segment of its modules' paths.
 const OWN: &str = "towline";

@@ -50,6 +50,13 @@ impl Program {
         Self::start_by(shell, args, folder)
     }
 
+    /// The same as [`start`](Self::start), with standard output in a file of `folder`.
+    pub fn start_writing(file: &str, args: &[&str], folder: &Path) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$0\" \"$@\" > {file}")]);
+        Self::start_by(shell, args, folder)
+    }
+
     /// The same as [`start`](Self::start), in a mount namespace where the files `hosts`, `resolv.conf` and
     /// `nsswitch.conf` in `folder` replace those in `/etc`.
     pub fn start_with_names(args: &[&str], folder: &Path) -> Self {

@@ -8,6 +8,9 @@ use std::{
 
 use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for};
 
+/// The file with the standard output of a proxy.
+const OUTPUT: &str = "output.txt";
+
 /// A running `towline run`. Its drop kills it, and fails the test if the log has a warning, error or panic
 /// that the test does not expect.
 #[derive(Debug)]
@@ -35,6 +38,18 @@ impl Proxy {
     #[track_caller]
     pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
         Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
+    }
+
+    /// The same as [`start`](Self::start), with standard output in a file that [`output`](Self::output) reads.
+    #[track_caller]
+    pub fn start_writing(settings: &Settings) -> Self {
+        Self::run(settings, |args, folder| Program::start_writing(OUTPUT, args, folder))
+    }
+
+    /// The lines of standard output so far, of a proxy that was started by [`start_writing`](Self::start_writing).
+    pub fn output(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join(OUTPUT)).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// The same as [`start`](Self::start), with another hosts file and name server. `None` if the system does

@@ -6,6 +6,7 @@ mod echo;
 mod error;
 mod eval;
 mod fmt;
+mod generate;
 mod health;
 mod init;
 mod run;
@@ -19,6 +20,7 @@ use std::{
 
 use self::error::CommandError;
 use crate::{
+    access,
     cli::{Command, EXIT_OK},
     log,
 };
@@ -34,6 +36,8 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Health(options) => health::health(&options.url),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
+        Command::Completions(options) => generate::completions(options.shell),
+        Command::Man(options) => generate::man(&options.folder),
     };
     let code = match result {
         Ok(()) => EXIT_OK,
@@ -42,6 +46,7 @@ pub fn execute(command: Command) -> ExitCode {
             error.exit_code()
         }
     };
+    access::flush();
     log::flush();
     ExitCode::from(code)
 }

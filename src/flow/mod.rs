@@ -129,8 +129,31 @@ pub struct Notice {
 pub struct UpstreamEnd {
     /// The close frame for the client; `None` is a close frame without a code.
     pub frame: Option<CloseFrame>,
-    /// For a loss, the events that the close reason names.
-    pub loss: Option<Loss>,
+    /// Why the upstream ends the session.
+    pub cause: UpstreamEndCause,
+}
+
+/// Why an upstream ends a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamEndCause {
+    /// It closed the connection on purpose, or refused it.
+    Closed,
+    /// The connection was lost. The close reason names these events.
+    Lost(Loss),
+    /// It could not be reached for too long.
+    GivenUp,
+}
+
+// === impl UpstreamEndCause ===
+
+impl UpstreamEndCause {
+    /// The events that the close reason names, after a loss.
+    pub fn into_loss(self) -> Option<Loss> {
+        match self {
+            Self::Lost(loss) => Some(loss),
+            Self::Closed | Self::GivenUp => None,
+        }
+    }
 }
 
 /// The gap that the loss of an upstream connection leaves: the events that may not have reached the upstream.

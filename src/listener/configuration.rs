@@ -4,6 +4,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc, time::Instant};
 
 use super::admission::KeyLimits;
 use crate::{
+    access::LineFormat,
     authenticator::{Authenticator, Clients},
     net::Network,
     router::Router,
@@ -21,6 +22,8 @@ pub struct Routing {
     authenticators: Vec<Arc<Authenticator>>,
     /// The limits of each of these routes by claim or header.
     limits: Vec<Arc<KeyLimits>>,
+    /// The format of the access log; `None` when it is off.
+    access: Option<Arc<LineFormat>>,
 }
 
 /// A configuration in the form that one listener uses on one worker thread.
@@ -78,7 +81,13 @@ impl Routing {
             Authenticator::new(Arc::clone(config), known.map(|known| &**known), network)
         });
         let authenticators = authenticators.collect();
-        Self { listeners: settings.listeners.clone(), routes, authenticators, limits }
+        let (listeners, access) = (settings.listeners.clone(), settings.access.clone());
+        Self { listeners, routes, authenticators, limits, access }
+    }
+
+    /// The format of the access log; `None` when it is off.
+    pub fn access(&self) -> Option<&Arc<LineFormat>> {
+        self.access.as_ref()
     }
 
     fn authenticator(&self, name: &str) -> Option<&Arc<Authenticator>> {

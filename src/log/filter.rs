@@ -6,6 +6,7 @@ use super::OWN;
 
 /// The modules of the proxy, without the crate's name. A test compares the list with `lib.rs`.
 const MODULES: &[&str] = &[
+    "access",
     "admin",
     "auth",
     "authenticator",
@@ -230,7 +231,7 @@ mod tests {
             ("inof", "did you mean \"info\"?"),
             ("sesion=debug", "called \"sesion\"; did you mean \"session\"?"),
             ("towline::sesion::actor=debug", "\"towline::sesion::actor\"; did you mean \"session\"?"),
-            ("info,loud", "called \"loud\"; there are admin, "),
+            ("info,loud", "called \"loud\"; there are access, admin, "),
             ("actix_sever=debug", "did you mean \"actix_server\"?"),
             ("towline::mio=debug", "called \"towline::mio\""),
             ("towlines=debug", "called \"towlines\""),

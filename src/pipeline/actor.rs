@@ -1,6 +1,6 @@
 //! The pipeline actor.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, Addr, Context, Handler};
 
@@ -9,12 +9,16 @@ use crate::{
     event::Event,
     failure::Failure,
     flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket},
+    log::{PlaceLimit, Quoted},
     recovery::ClientClass,
     settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
     upstream::Announced,
 };
+
+/// The lines about errors pipelines that fail: of all sessions at most 10 a second, because each event may fail.
+static FAILED_PROGRAMS: PlaceLimit = PlaceLimit::new(10);
 
 /// A pipeline of one session.
 pub struct Pipeline {
@@ -81,11 +85,14 @@ impl Pipeline {
                 (Ok(class), _) => sorted.take(&mut outputs, kind, (ticket, permit, class)),
                 (Err(error), Some(event)) => {
                     outputs.clear();
-                    log::warn!(
-                        "program failed pipeline={} event={} error={error}",
-                        self.settings.name,
-                        event.id
-                    );
+                    if let Some(suppressed) = FAILED_PROGRAMS.line(Instant::now()) {
+                        let name = &self.settings.name;
+                        log::warn!(
+                            "program failed pipeline={name} event={} error={}{suppressed}",
+                            event.id,
+                            Quoted(&error)
+                        );
+                    }
                     sorted.to_session.push(Envelope { event, kind, ticket, permit, class: None });
                 }
                 (Err(error), None) => {

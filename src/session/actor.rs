@@ -25,17 +25,19 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler};
 
 use self::{
     admitting::Limiters,
-    ending::{CloseIntent, SessionState, Side},
+    ending::{CloseIntent, SessionState},
     expiring::Expiry,
 };
 use super::{
     delivery::Delivery,
     downstream::{ClientFrame, Downstream},
+    end_cause::EndCause,
     known::KnownClient,
     messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
     renewal::Renewals,
 };
 use crate::{
+    access::Entry as AccessEntry,
     channel::{Channel, Received},
     deadline::Deadline,
     event::{Data, Event, EventNumber, Origin, Record},
@@ -84,9 +86,9 @@ pub struct Session {
     expiry: Option<Box<Expiry>>,
     /// The order to drain, until its delay has passed.
     drain: Option<Box<Drain>>,
-    /// The close frame for the client, if the session must end in this turn because a pipeline died, or
+    /// The close frame for the client and the cause, if the session must end in this turn because a pipeline died, or
     /// because an event failed on a route without error replies.
-    ending: Option<Box<CloseFrame>>,
+    ending: Option<Box<(CloseFrame, EndCause)>>,
     /// The lost events that the close reason names, if the session ends because its upstream connection was
     /// lost, or because it drains on a route without error replies.
     loss: Option<Box<Loss>>,
@@ -99,6 +101,8 @@ pub struct Session {
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     opened: Instant,
+    /// The line of the access log; `None` without one.
+    access: Option<Box<AccessEntry>>,
     /// The guard that counts the session as live.
     _guard: Box<dyn SessionGuard>,
 }
@@ -130,6 +134,7 @@ impl Session {
             global_budget,
             rates,
             lifetime,
+            access,
             guard,
         } = parts;
         let budget = Budget::new(listener.limits.buffer, &global_budget);
@@ -162,6 +167,7 @@ impl Session {
             errors: Batch::default(),
             messages: Vec::new(),
             opened: Instant::now(),
+            access,
             _guard: guard,
             listener,
         }
@@ -270,7 +276,7 @@ impl Session {
                 let frame = CloseFrame::new(error.close_code(), error.to_string());
                 self.close(CloseIntent::Reject(frame));
             }
-            LinkError::Eof | LinkError::Io(_) => self.client_ended(CloseIntent::Gone(Side::Downstream)),
+            LinkError::Eof | LinkError::Io(_) => self.client_ended(CloseIntent::Gone(EndCause::ClientGone)),
         }
     }
 }
@@ -306,7 +312,7 @@ impl Drop for Session {
                 log::error!("session died session={self}");
             }
             if let Some(supervisor) = &self.links.supervisor {
-                supervisor.over.notify(SessionOver(CloseIntent::Gone(Side::Downstream).to_upstream()));
+                supervisor.over.notify(SessionOver(CloseIntent::Gone(EndCause::ClientGone).to_upstream()));
             }
         }
     }

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
+    access::Entry as AccessEntry,
     event::{Data, Origin, Record},
     figures::SessionFigures,
     flow::{AckTracker, Budget, Edge, GlobalBudget},
@@ -57,6 +58,8 @@ pub struct Parts {
     pub rates: Vec<SharedLimit>,
     /// How long the session lasts; `None` if nothing limits it.
     pub lifetime: Option<Lifetime>,
+    /// The line of the access log; `None` without one.
+    pub access: Option<Box<AccessEntry>>,
     /// The guard that counts the session as live.
     pub guard: Box<dyn SessionGuard>,
 }

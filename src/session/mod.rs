@@ -17,6 +17,7 @@ mod delivery;
 #[cfg(test)]
 mod delivery_tests;
 mod downstream;
+mod end_cause;
 mod known;
 mod ledger;
 mod lifetime;

@@ -76,7 +76,7 @@ pub fn report_on(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
 fn settings(reader: &Reader<'_>) -> Option<Settings> {
     reader.check_sections();
     let server = server::read(&reader.single("server"));
-    let log = log::read(&reader.single("log"));
+    let (log, access) = log::read(&reader.single("log"));
     let admin_section = reader.single("admin");
     let admin = admin::read(&admin_section);
     let drain = drain::read(&reader.single("drain"));
@@ -116,13 +116,12 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let routes = route::read_all(&route_sections, &known);
     check_presence(reader, &sections, &routes);
     if !reader.has_wrong("route[") {
-        effects::check_restarts(&upstream_sections, &routes);
-        effects::check_recovery(&upstream_sections, &routes);
-        effects::check_claims(&upstream_sections, &routes);
+        effects::check(&upstream_sections, &routes);
     }
     Some(Settings {
         server,
         log,
+        access,
         admin,
         drain,
         language,

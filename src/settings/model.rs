@@ -9,6 +9,7 @@ use super::sections::{
     server::Server, upstream::Upstream,
 };
 use crate::{
+    access::LineFormat,
     auth::{AuthConfig, JwtConfig, KeySource, MethodConfig},
     certificate::Validity,
     clock, log,
@@ -23,6 +24,8 @@ pub struct Settings {
     pub server: Server,
     /// The section `[log]`.
     pub log: log::Config,
+    /// The format of the access log, from the same section; `None` when it is off.
+    pub access: Option<Arc<LineFormat>>,
     /// The section `[admin]`; `None` when `bind` is empty.
     pub admin: Option<Admin>,
     /// The section `[drain]`.

@@ -30,11 +30,9 @@ use crate::{
     },
     event::EventNumber,
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
-    log::Quoted,
+    log::{Quoted, Suppressed},
     pipeline::Attach,
-    upstream::{
-        ConnectionChangeKind, Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet, Suppressed,
-    },
+    upstream::{ConnectionChangeKind, Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet},
     wire::CloseFrame,
 };
 

@@ -37,7 +37,6 @@ mod handshake_headers;
 pub mod health;
 mod http;
 mod key;
-mod lines;
 mod monitor;
 mod mover;
 pub mod moves;
@@ -66,7 +65,6 @@ pub use error::DialError;
 pub use handshake_headers::HandshakeHeaders;
 pub use http::{HttpConnection, HttpTarget};
 pub use key::SessionKey;
-pub use lines::Suppressed;
 pub use monitor::Monitors;
 pub use mover::{Announced, Movable, Move, MoveSlot, Quiet};
 pub use pacer::Pacer;
@@ -79,7 +77,7 @@ use self::{
 };
 use crate::{
     failure::Failure,
-    log::Quoted,
+    log::{Quoted, Suppressed},
     net::Network,
     reply,
     settings::{self, UpstreamUrl},

@@ -12,12 +12,16 @@ use std::{
 use actix::Message;
 
 use super::{
-    Endpoint, Lease, Suppressed, Upstream,
+    Endpoint, Lease, Upstream,
     moves::{Begun, Cause, Moves, Next, Outcome, Report},
     pool::Pick,
     shared::{Shared, lock},
 };
-use crate::{flow::Edge, log::Quoted, policy::MovePolicy};
+use crate::{
+    flow::Edge,
+    log::{Quoted, Suppressed},
+    policy::MovePolicy,
+};
 
 /// The time between two looks at whether an endpoint that drains is empty.
 const SOURCES_CHECK: Duration = Duration::from_millis(500);

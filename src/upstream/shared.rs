@@ -19,10 +19,9 @@ use tokio::{
 };
 
 use super::{
-    ClientPath, DialError, Endpoint, Lease, Suppressed,
+    ClientPath, DialError, Endpoint, Lease,
     breaker::TRIALS_MAX,
     discovery::{Difference, Discovery, LeftOut},
-    lines::{Line, Lines},
     mover::Mover,
     moves::Moves,
     named::NamedServers,
@@ -33,13 +32,16 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    log::Quoted,
+    log::{Line, LineLimit, Quoted, Suppressed},
     reply,
     settings::{self, EndpointConfig, UpstreamUrl},
 };
 
 /// A dial that waits for room asks again after this long, in case the session that was woken has no use for the room.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Most lines a second of one level about the connections of sessions to one upstream.
+const LINES_MAX: u32 = 500;
 
 /// The time between two looks at sessions that wait for the rate of an endpoint.
 const RATE_PAUSE: Duration = Duration::from_millis(10);
@@ -73,9 +75,9 @@ pub(super) struct Shared {
     /// Whether a monitor probes the endpoints.
     is_watched: AtomicBool,
     /// The log lines about connections of sessions that came up again.
-    ups: Mutex<Lines>,
+    ups: Mutex<LineLimit>,
     /// The log lines about connections of sessions that were lost.
-    losses: Mutex<Lines>,
+    losses: Mutex<LineLimit>,
     /// The last restarts of connectors.
     pub(super) restarts: Mutex<Restarts>,
 }
@@ -105,8 +107,8 @@ impl Shared {
             is_probe_wanted: AtomicBool::new(false),
             news: Arc::default(),
             is_watched: AtomicBool::new(false),
-            ups: Mutex::default(),
-            losses: Mutex::default(),
+            ups: Mutex::new(LineLimit::new(LINES_MAX)),
+            losses: Mutex::new(LineLimit::new(LINES_MAX)),
             restarts: Mutex::default(),
         })
     }
@@ -382,7 +384,7 @@ impl Shared {
     }
 
     /// Writes how many log lines were suppressed, once a second is over. Returns when it is over.
-    fn summarize(&self, lines: &Mutex<Lines>, level: log::Level, now: Instant) -> Option<Instant> {
+    fn summarize(&self, lines: &Mutex<LineLimit>, level: log::Level, now: Instant) -> Option<Instant> {
         let mut lines = lock(lines);
         let due = lines.summary_due()?;
         if due > now {

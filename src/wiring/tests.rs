@@ -167,6 +167,7 @@ impl TestBed {
             global_budget: GlobalBudget::new(usize::MAX),
             rates: Vec::new(),
             lifetime: None,
+            access: None,
             guard: Count::enter(&self.count),
         };
         (parts, Peer::new(client, Role::Client))

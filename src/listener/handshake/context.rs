@@ -4,12 +4,13 @@ use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use actix_http::{
     RequestHead,
-    header::{AUTHORIZATION, HeaderName, HeaderValue, UPGRADE},
+    header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN, UPGRADE, USER_AGENT},
 };
 
 #[cfg(test)]
 use crate::client_address::{ForwardingHeaders, TrustedProxies};
 use crate::{
+    access::Opening,
     auth::{Hidden, Identity, Secret, Source, bearer, text_of},
     authenticator::Authenticator,
     certificate::TlsFacts,
@@ -69,6 +70,28 @@ impl RequestContext {
             known_headers: Vec::new(),
             source: None,
             shown_query: None,
+        }
+    }
+
+    /// What the access log has of the request, on this route.
+    pub(super) fn opening<'a>(
+        &'a self,
+        listener: &'a str,
+        route: &'a Route,
+        subprotocol: Option<&'a str>,
+    ) -> Opening<'a> {
+        let header = |name: HeaderName| self.head.headers.get(name).map(HeaderValue::as_bytes);
+        Opening {
+            listener,
+            route: &route.name,
+            upstream: route.upstream.as_ref().map(|upstream| upstream.name.as_str()),
+            peer: self.peer,
+            host: header(HOST),
+            path: self.path(),
+            origin: header(ORIGIN),
+            user_agent: header(USER_AGENT),
+            subprotocol,
+            tls: self.tls.as_ref().map(|tls| tls.version),
         }
     }
 

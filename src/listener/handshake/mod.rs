@@ -21,7 +21,7 @@ mod renewed;
 mod secure;
 mod target;
 
-use std::{net::SocketAddr, rc::Rc, sync::Arc};
+use std::{net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
 use actix_http::{
     Method, StatusCode,
@@ -48,6 +48,7 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
+    access::Entry as AccessEntry,
     certificate::TlsFacts,
     client_address::Chain,
     event::{EventNumber, Origin},
@@ -297,6 +298,10 @@ impl Handshake {
             Quoted(protocol.as_deref().unwrap_or_default()),
             LoggedClaims(known.as_ref()),
         );
+        let access = configuration.shared.access().map(|format| {
+            let opening = context.opening(&listener.name, &route, protocol.as_deref());
+            Box::new(AccessEntry::new(format, &opening, SystemTime::now()))
+        });
         let names =
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
         let meta = route.reads_meta().then(|| forward::meta(&context, protocol.as_deref(), names));
@@ -323,6 +328,7 @@ impl Handshake {
             global_budget: Arc::clone(&worker.server.global_budget),
             rates,
             lifetime: Lifetime::new(&route.lifetime, expires, Moment::now(), rand::random()),
+            access,
             guard,
         };
         worker.attach(id, &wiring::start(parts, &route, upstream_start));

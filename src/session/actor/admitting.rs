@@ -8,7 +8,7 @@ use std::{
 
 use actix::{AsyncContext, Context};
 
-use super::{CloseIntent, Session, SessionState, Side};
+use super::{CloseIntent, EndCause, Session, SessionState};
 use crate::{
     failure::{Failure, FailureLocation},
     flow::Cause,
@@ -72,7 +72,8 @@ impl Session {
         let Err((excess, policy)) = counted else { return self.down.channel.feed(message) };
         let failure = Failure::rate_limited(excess);
         if policy == OnLimit::Close {
-            let intent = CloseIntent::Close(Some(CloseFrame::new(1008, reply::text(&failure))), Side::Proxy);
+            let frame = CloseFrame::new(1008, reply::text(&failure));
+            let intent = CloseIntent::Close(Some(frame), EndCause::RateLimit);
             self.start_draining(intent, self.listener.close_timeout);
         }
         self.reject(failure);
@@ -132,7 +133,7 @@ impl Session {
             return;
         }
         let frame = CloseFrame::new(error.close_code(), error.text(&self.listener.liveness));
-        let intent = CloseIntent::Close(Some(frame), Side::Proxy);
+        let intent = CloseIntent::Close(Some(frame), error.into());
         match error {
             // Draining is pointless: outcomes would wait behind the frames that the client does not read.
             LivenessError::Blocked => self.close(intent),

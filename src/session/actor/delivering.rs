@@ -2,7 +2,7 @@
 
 use std::task;
 
-use super::{Session, ending::SessionState};
+use super::{EndCause, Session, ending::SessionState};
 use crate::{
     channel::{self, Part},
     event::{Event, EventNumber},
@@ -123,6 +123,6 @@ impl Session {
     /// Ends the session after one of its actors died, because the session cannot work without it. The actor's
     /// events have been reported as lost.
     fn actor_died(&mut self) {
-        self.ending = Some(Box::new(CloseFrame::new(1011, "internal error")));
+        self.ending = Some(Box::new((CloseFrame::new(1011, "internal error"), EndCause::Internal)));
     }
 }

@@ -1,20 +1,21 @@
 //! The end of a session, and its states.
 
 use std::{
-    fmt, mem,
+    mem,
     task::{self, Poll},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use actix::{ActorContext, Context};
 
 use super::Session;
 use crate::{
+    access::{self, Closing},
     failure::Failure,
     figures::SessionTotals,
     flow::Cause,
     log::Quoted,
-    session::{known::LoggedClaims, messages::Drain},
+    session::{end_cause::EndCause, known::LoggedClaims, messages::Drain},
     supervisor::{SessionOver, StopUpstream},
     wire::{CloseFrame, ticker::TICK},
 };
@@ -36,21 +37,13 @@ pub(super) enum SessionState {
 #[derive(Debug, Clone)]
 pub(super) enum CloseIntent {
     /// The connection is gone. Send no close frame.
-    Gone(Side),
+    Gone(EndCause),
     /// The client has sent its close frame. Send the proxy's, then end the connection.
     Answer(Option<CloseFrame>),
     /// Send a close frame, with or without a code, and wait for the client's.
-    Close(Option<CloseFrame>, Side),
+    Close(Option<CloseFrame>, EndCause),
     /// The client broke the protocol. Send a close frame, and discard what the client sends until it disconnects.
     Reject(CloseFrame),
-}
-
-/// The side that ended the session, for the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Side {
-    Downstream,
-    Upstream,
-    Proxy,
 }
 
 impl Session {
@@ -95,7 +88,7 @@ impl Session {
                 // Without error replies, only the close reason can name an event that is lost while draining.
                 self.loss = Some(Box::default());
             }
-            self.start_draining(CloseIntent::Close(Some(frame), Side::Proxy), grace);
+            self.start_draining(CloseIntent::Close(Some(frame), EndCause::Drain), grace);
         }
     }
 
@@ -158,28 +151,50 @@ impl Session {
 
     fn log_end(&self, intent: &CloseIntent) {
         let (code, reason) = intent.to_log();
-        let side = intent.side();
-        let SessionTotals { counts, pushed, discarded, .. } = self.figures.totals();
+        let (cause, side) = (intent.cause(), intent.cause().side());
+        let (totals, seconds) = (self.figures.totals(), self.opened.elapsed().as_secs_f64());
+        let SessionTotals { received, sent, counts, pushed, discarded, restarts, gaps, moves, .. } = totals;
+        let unsettled = self.delivery.unsettled();
         log::info!(
-            "session closed session={self} code={code} side={side} reason={} accepted={} answered={} \
-             delivered={} errored={} dropped={} unsettled={} pushed={pushed} discarded={discarded} seconds={:.3}{}",
+            "session closed session={self} code={code} side={side} reason={} cause={cause} received={} \
+             received_bytes={} sent={} sent_bytes={} accepted={} answered={} delivered={} errored={} dropped={} \
+             unsettled={unsettled} pushed={pushed} discarded={discarded} restarts={restarts} gaps={gaps} \
+             moves={moves} seconds={seconds:.3}{}",
             Quoted(reason),
+            received.messages,
+            received.bytes,
+            sent.messages,
+            sent.bytes,
             counts.accepted,
             counts.answered,
             counts.delivered,
             counts.errored,
             counts.dropped,
-            self.delivery.unsettled(),
-            self.opened.elapsed().as_secs_f64(),
             LoggedClaims(self.known.as_deref()),
         );
+        let Some(entry) = &self.access else { return };
+        let (side, cause) = (side.label(), cause.label());
+        let identity = self.known.as_ref().map(|known| &*known.identity);
+        let closing = Closing {
+            session: self,
+            code,
+            reason,
+            side,
+            cause,
+            seconds,
+            unsettled,
+            totals: &totals,
+            identity,
+        };
+        access::write(entry.line(&closing, SystemTime::now()));
     }
 
     /// Writes queued frames, and enters the next state when its condition is met: all events are settled, or
     /// the closing handshake is done. Ready when the session is over.
     pub(super) fn progress(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) -> Poll<()> {
-        if let Some(frame) = self.ending.take() {
-            let intent = CloseIntent::Close(Some(*frame), Side::Proxy);
+        if let Some(ending) = self.ending.take() {
+            let (frame, cause) = *ending;
+            let intent = CloseIntent::Close(Some(frame), cause);
             self.start_draining(intent, self.listener.close_timeout);
         }
         if let SessionState::Draining { .. } = self.state {
@@ -223,8 +238,8 @@ impl Session {
     /// settle.
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
-            SessionState::Open => self.client_ended(CloseIntent::Gone(Side::Downstream)),
-            SessionState::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.side()),
+            SessionState::Open => self.client_ended(CloseIntent::Gone(EndCause::ClientGone)),
+            SessionState::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.cause()),
             SessionState::Closing(_) => self.closed(ctx),
             SessionState::Over => {}
         }
@@ -263,18 +278,18 @@ impl CloseIntent {
 
     fn map_frame(self, change: impl FnOnce(CloseFrame) -> CloseFrame) -> Self {
         match self {
-            Self::Gone(side) => Self::Gone(side),
+            Self::Gone(cause) => Self::Gone(cause),
             Self::Answer(frame) => Self::Answer(frame.map(change)),
-            Self::Close(frame, side) => Self::Close(frame.map(change), side),
+            Self::Close(frame, cause) => Self::Close(frame.map(change), cause),
             Self::Reject(frame) => Self::Reject(change(frame)),
         }
     }
 
-    fn side(&self) -> Side {
+    fn cause(&self) -> EndCause {
         match self {
-            Self::Gone(side) | Self::Close(_, side) => *side,
-            Self::Answer(_) => Side::Downstream,
-            Self::Reject(_) => Side::Proxy,
+            Self::Gone(cause) | Self::Close(_, cause) => *cause,
+            Self::Answer(_) => EndCause::ClientClose,
+            Self::Reject(_) => EndCause::ProtocolError,
         }
     }
 
@@ -285,15 +300,5 @@ impl CloseIntent {
             (_, Some(frame)) => (frame.code, &frame.reason),
             (_, None) => (1005, ""),
         }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Downstream => "downstream",
-            Self::Upstream => "upstream",
-            Self::Proxy => "proxy",
-        })
     }
 }

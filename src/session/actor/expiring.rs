@@ -2,7 +2,7 @@
 
 use std::{task, time::Duration};
 
-use super::{CloseIntent, Session, SessionState, Side};
+use super::{CloseIntent, EndCause, Session, SessionState};
 use crate::{
     deadline::Deadline,
     flow::{Cause, Loss},
@@ -99,20 +99,21 @@ impl Session {
 
     fn end_lifetime(&mut self, end: LifetimeEnd) {
         let Some(expiry) = &self.expiry else { return };
-        let (frame, grace) = match end {
+        let (frame, grace, cause) = match end {
             LifetimeEnd::Expired => {
                 let policy = expiry.lifetime.policy();
                 let grace = self.listener.close_timeout.min(EXPIRED_GRACE);
-                (CloseFrame::new(policy.code, policy.reason.as_str()), grace)
+                (CloseFrame::new(policy.code, policy.reason.as_str()), grace, EndCause::Expired)
             }
             LifetimeEnd::Aged => {
-                (CloseFrame::new(1001, "maximum session age reached"), self.listener.close_timeout)
+                let frame = CloseFrame::new(1001, "maximum session age reached");
+                (frame, self.listener.close_timeout, EndCause::MaxAge)
             }
         };
         if !self.links.replies_errors {
             // Without error replies, only the close reason can name an event that is lost.
             self.loss = Some(Box::<Loss>::default());
         }
-        self.start_draining(CloseIntent::Close(Some(frame), Side::Proxy), grace);
+        self.start_draining(CloseIntent::Close(Some(frame), cause), grace);
     }
 }

@@ -6,14 +6,14 @@ use std::{
 };
 
 use super::{
-    Session,
-    ending::{CloseIntent, SessionState, Side},
+    EndCause, Session,
+    ending::{CloseIntent, SessionState},
 };
 use crate::{
     event::{Event, EventId, EventNumber, Meta, Value},
     failure::{Failure, FailureKind, FailureLocation, Written},
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Notice, Ticket, UpstreamEnd},
-    log::Quoted,
+    log::{PlaceLimit, Quoted},
     reply::{self, error_data, gap_data},
     turn::now_ns,
     wire::CloseFrame,
@@ -23,6 +23,9 @@ use crate::{
 const FIRST_LOST: &str = "first lost event";
 /// The label in a close reason of the last event sent before a loss.
 const LAST_SENT: &str = "last event sent";
+
+/// The lines about events whose failure closes the client: of all sessions at most 100 a second.
+static CLOSING_FAILURES: PlaceLimit = PlaceLimit::new(100);
 
 impl Session {
     /// Handles a failure that a connector or the supervisor reports.
@@ -94,9 +97,14 @@ impl Session {
                     ),
                     _ => reply::reason_with(words, [("event", id)]),
                 };
-                log::warn!("event failed session={self} event={id} close={code} reason={}", Quoted(words));
+                if let Some(suppressed) = CLOSING_FAILURES.line(Instant::now()) {
+                    let words = Quoted(words);
+                    log::warn!(
+                        "event failed session={self} event={id} close={code} reason={words}{suppressed}"
+                    );
+                }
                 log::debug!("event failed session={self} event={id} error={}", Quoted(&reply::text(failure)));
-                self.ending = Some(Box::new(CloseFrame::new(code, reason)));
+                self.ending = Some(Box::new((CloseFrame::new(code, reason), EndCause::EventFailed)));
             }
             // One warning per session is enough: many events may fail at once.
             None => {
@@ -108,10 +116,11 @@ impl Session {
     /// Drains the session because its upstream has ended. The close frame follows everything that the
     /// upstream sent before, and the outcomes of the events that end with it.
     pub(super) fn upstream_ended(&mut self, end: UpstreamEnd) {
-        let UpstreamEnd { frame, loss } = end;
+        let UpstreamEnd { frame, cause } = end;
         if matches!(self.state, SessionState::Open) && self.ending.is_none() {
-            self.loss = loss.map(Box::new);
-            self.start_draining(CloseIntent::Close(frame, Side::Upstream), self.listener.close_timeout);
+            let intent = CloseIntent::Close(frame, EndCause::from(&cause));
+            self.loss = cause.into_loss().map(Box::new);
+            self.start_draining(intent, self.listener.close_timeout);
         }
     }
 

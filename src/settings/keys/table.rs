@@ -98,6 +98,11 @@ const FORWARDED: &[&str] = &[
     "x-forwarded-host",
 ];
 
+/// The default of `log.access_format`.
+const ACCESS_FORMAT: &str = "${closed} ${session} ${peer} ${listener} ${route} ${upstream} \"${path}\" ${code} \
+                             ${cause} ${seconds} ${received}/${received_bytes} ${sent}/${sent_bytes} ${errored} \
+                             ${restarts} ${gaps} \"${user_agent}\"";
+
 const fn key(name: &'static str, kind: Kind, preset: Preset) -> Key {
     Key { name, kind, preset }
 }
@@ -206,6 +211,8 @@ pub(crate) static SECTIONS: [Section; 10] = [
         groups: &[&[
             key("level", Kind::Text, Preset::Text("info")),
             key("format", Kind::Choice(&["text", "json"]), Preset::Text("text")),
+            key("access", Kind::Choice(&["off", "text", "json"]), Preset::Text("off")),
+            key("access_format", Kind::Text, Preset::Text(ACCESS_FORMAT)),
         ]],
     },
     Section {

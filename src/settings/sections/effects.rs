@@ -23,8 +23,15 @@ const OF_RECONNECTS: [&str; 6] =
 const CLOSES: &str = "has no effect: each route to this upstream closes the client when the connection is lost; \
                       a route keeps it with on_upstream_loss = \"keep\" or stateless = true";
 
+/// Refuses settings of upstreams that have no effect with these routes.
+pub(crate) fn check(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+    check_restarts(upstreams, routes);
+    check_recovery(upstreams, routes);
+    check_claims(upstreams, routes);
+}
+
 /// Refuses `recovery` for an upstream to which no session reconnects.
-pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();
@@ -44,7 +51,7 @@ pub(crate) fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]
 }
 
 /// Refuses what an upstream takes from its authenticated clients, if a route to it has no authentication.
-pub(crate) fn check_claims(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+fn check_claims(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let is_open = |route: &&Route| {
             route.auth.is_empty() && route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name)
@@ -104,7 +111,7 @@ fn why_never_recovered(users: &[&Route]) -> &'static str {
 }
 
 /// Refuses keys about restarts for an upstream to which the proxy never reconnects.
-pub(crate) fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
+fn check_restarts(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let of_it = |route: &&Route| route.upstream.as_ref().is_some_and(|upstream| upstream.name == *name);
         let users: Vec<_> = routes.iter().filter(of_it).collect();

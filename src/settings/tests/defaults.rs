@@ -16,6 +16,7 @@ fn defaults_of_the_process() {
     let Admin { bind, strict: _, token_file, allowed_hosts, tap } = settings.admin.unwrap();
     assert_eq!((bind.to_string().as_str(), token_file, tap), ("127.0.0.1:9140", None, false));
     assert!(allowed_hosts.is_empty());
+    assert_eq!(settings.access, None);
     let Drain { window, grace, close_code } = settings.drain;
     assert_eq!((window, grace, close_code), (Duration::from_secs(10), Duration::from_secs(30), 1001));
     assert_eq!(settings.language, Language { module_path: Vec::new(), limits: ProgramLimits::default() });

@@ -12,7 +12,7 @@ use super::{Lost, Supervisor, recovering::Recovered};
 use crate::{
     connector::{Ended, Generation, Replaced},
     failure::{Failure, FailureKind, Written},
-    flow::{Cause, DataMessage, Failed, Run, UpstreamEnd},
+    flow::{Cause, DataMessage, Failed, Run, UpstreamEnd, UpstreamEndCause},
     log::Quoted,
     reply,
     settings::{ExchangeMode, OnGiveUp},
@@ -254,7 +254,7 @@ impl Supervisor {
         let frame = Some(CloseFrame::new(1013, "upstream is not available"));
         let mut outcomes = self.fail_kept();
         outcomes.extend(self.give_up());
-        self.send_end(UpstreamEnd { frame, loss: None }, outcomes);
+        self.send_end(UpstreamEnd { frame, cause: UpstreamEndCause::GivenUp }, outcomes);
     }
 
     /// Ends the session because of this connection. No further connection is made.
@@ -263,23 +263,34 @@ impl Supervisor {
         let streaming = self.plan.settings().exchange == ExchangeMode::Stream;
         let last_written = ending.ended.last_written.filter(|_| streaming);
         let outcomes = mem::take(&mut ending.outcomes);
-        let (frame, loss) = match end {
-            SessionEnd::Pass(frame) => (frame, None),
-            SessionEnd::Close(frame) => (Some(frame), Some(loss::gap(outcomes.failures(), last_written))),
+        let (frame, cause) = match end {
+            SessionEnd::Pass(frame) => (frame, UpstreamEndCause::Closed),
+            SessionEnd::Close(frame) => {
+                (Some(frame), UpstreamEndCause::Lost(loss::gap(outcomes.failures(), last_written)))
+            }
         };
         // A close that is passed on is the application's decision, not a fault.
-        let level = if loss.is_some() { log::Level::Warn } else { log::Level::Info };
+        let level = match cause {
+            UpstreamEndCause::Closed => log::Level::Info,
+            _ => log::Level::Warn,
+        };
+        self.log_upstream_ended(level, frame.as_ref(), ending);
+        self.send_end(UpstreamEnd { frame: frame.clone(), cause }, outcomes);
+        self.stop_upstream(frame.as_ref());
+    }
+
+    fn log_upstream_ended(&self, level: log::Level, frame: Option<&CloseFrame>, ending: &Ending) {
+        // The line `session closed` of each session has the same code.
+        let Some(suppressed) = self.plan.upstream().line(level) else { return };
         log::log!(
             level,
-            "upstream ended session={} upstream={} close={} reason={} unsettled={}",
+            "upstream ended session={} upstream={} close={} reason={} unsettled={}{suppressed}",
             self.links.tracker,
             self.plan.settings().name,
-            frame.as_ref().map_or(1005, |frame| frame.code),
+            frame.map_or(1005, |frame| frame.code),
             Quoted(&ending.reason),
             ending.unsettled,
         );
-        self.send_end(UpstreamEnd { frame: frame.clone(), loss }, outcomes);
-        self.stop_upstream(frame.as_ref());
     }
 
     /// Has the session drain, and sends it the outcomes of the events that end with the upstream.

@@ -30,6 +30,22 @@ const WRONG_LINES: &[WrongLine] = &[
     ("server", "workers = 1.5", "server.workers = 1.5 (/etc/towline.toml): takes a whole number"),
     ("log", "level = \"loud\"", "log.level = \"loud\" (/etc/towline.toml): takes a level (off, error, warn,"),
     ("log", "level = 1", "log.level = 1 (/etc/towline.toml): takes a string in quotes"),
+    (
+        "log",
+        "access = \"on\"",
+        "log.access = \"on\" (/etc/towline.toml): takes \"off\", \"text\" or \"json\"",
+    ),
+    (
+        "log",
+        "access = \"text\"\naccess_format = \"${cod}\"",
+        "log.access_format = \"${cod}\" (/etc/towline.toml): there is no field ${cod}; known: opened, closed, ",
+    ),
+    (
+        "log",
+        "access = \"json\"\naccess_format = \"code\"",
+        "(/etc/towline.toml): names no field; one is ${session}",
+    ),
+    ("log", "access_format = \"${code}\"", "(/etc/towline.toml): has no effect: there is no access log"),
     ("log", "format = \"xml\"", "log.format = \"xml\" (/etc/towline.toml): takes \"text\" or \"json\""),
     ("admin", "bind = \"nowhere\"", "admin.bind = \"nowhere\" (/etc/towline.toml): takes host:port, such as"),
     (

@@ -1,20 +1,20 @@
-//! Limits the log lines about restarts, so that thousands of sessions that lose one upstream do not flood the log.
+//! Limits lines of one kind, so that what happens to thousands of sessions at once does not flood the log.
 //!
 //! No clocks are used here: the time is passed in.
 
 use std::{
     fmt,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Most lines a second of one level about one upstream.
-const LINES_MAX: u32 = 500;
-
-/// The lines of one level about one upstream.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
+/// The lines of one kind: a number of them a second is written, and the others are counted.
+#[derive(Debug)]
+pub(crate) struct LineLimit {
+    /// Most lines a second.
+    max: u32,
     /// When the current second began, and the lines in it.
     second: Option<(Instant, u32)>,
     suppressed: u64,
@@ -22,7 +22,7 @@ pub(super) struct Lines {
 
 /// What happens to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// It is written, with the number of lines that were suppressed before it.
     Write(Suppressed),
     /// It is suppressed. `is_first` is whether it is the first one since a line was written.
@@ -33,16 +33,43 @@ pub(super) enum Line {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Suppressed(u64);
 
-// === impl Lines ===
+/// The lines that one place in the code writes, on all threads. The number of those that are suppressed is in the next
+/// line that is written.
+#[derive(Debug)]
+pub(crate) struct PlaceLimit(Mutex<LineLimit>);
 
-impl Lines {
+// === impl PlaceLimit ===
+
+impl PlaceLimit {
+    /// Writes at most `max` lines a second.
+    pub(crate) const fn new(max: u32) -> Self {
+        Self(Mutex::new(LineLimit::new(max)))
+    }
+
+    /// Counts a line. Returns what it says about suppressed ones; `None` if it is suppressed.
+    pub(crate) fn line(&self, now: Instant) -> Option<Suppressed> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).line(now) {
+            Line::Write(suppressed) => Some(suppressed),
+            Line::Suppress { .. } => None,
+        }
+    }
+}
+
+// === impl LineLimit ===
+
+impl LineLimit {
+    /// Writes at most `max` lines a second.
+    pub(crate) const fn new(max: u32) -> Self {
+        Self { max, second: None, suppressed: 0 }
+    }
+
     /// Counts a line.
-    pub(super) fn line(&mut self, now: Instant) -> Line {
+    pub(crate) fn line(&mut self, now: Instant) -> Line {
         let count = match &mut self.second {
             Some((begun, count)) if now.saturating_duration_since(*begun) < SECOND => count,
             second => &mut second.insert((now, 0)).1,
         };
-        if *count >= LINES_MAX {
+        if *count >= self.max {
             self.suppressed += 1;
             return Line::Suppress { is_first: self.suppressed == 1 };
         }
@@ -51,12 +78,12 @@ impl Lines {
     }
 
     /// The number of lines that were suppressed since a line was written.
-    pub(super) fn take(&mut self) -> Suppressed {
+    pub(crate) fn take(&mut self) -> Suppressed {
         Suppressed(std::mem::take(&mut self.suppressed))
     }
 
     /// When the number of suppressed lines is due for a separate line; `None` if there are none.
-    pub(super) fn summary_due(&self) -> Option<Instant> {
+    pub(crate) fn summary_due(&self) -> Option<Instant> {
         let (begun, _) = self.second.filter(|_| self.suppressed > 0)?;
         Some(begun + SECOND)
     }
@@ -81,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_cut_and_counted() {
-        let (mut lines, now) = (Lines::default(), Instant::now());
+        let (mut lines, now) = (LineLimit::new(500), Instant::now());
         let written = (0..2000).filter(|_| shown(lines.line(now)).is_some()).count();
         assert_eq!((written, lines.summary_due()), (500, Some(now + SECOND)));
         assert_eq!(shown(lines.line(now + SECOND)).as_deref(), Some(" suppressed=1500"));
@@ -90,8 +117,18 @@ mod tests {
     }
 
     #[test]
+    fn a_place_writes_its_lines_and_the_number_of_the_others() {
+        let (place, now) = (PlaceLimit::new(2), Instant::now());
+        let lines = [now, now, now, now, now + SECOND].map(|now| place.line(now).map(|it| it.to_string()));
+        assert_eq!(
+            lines.each_ref().map(Option::as_deref),
+            [Some(""), Some(""), None, None, Some(" suppressed=2")]
+        );
+    }
+
+    #[test]
     fn the_first_line_that_is_suppressed_is_marked() {
-        let (mut lines, now) = (Lines::default(), Instant::now());
+        let (mut lines, now) = (LineLimit::new(500), Instant::now());
         (0..500).for_each(|_| _ = lines.line(now));
         let suppressed = [(); 3].map(|()| lines.line(now));
         assert_eq!(suppressed, [true, false, false].map(|is_first| Line::Suppress { is_first }));
