@@ -164,9 +164,10 @@ fn programs_and_upstreams_see_no_credential() {
         .incoming("select $ from in into out;");
     let proxy = Proxy::start(&settings);
     let mut client =
-        Opening::new(proxy.addr()).path("/chat?a=1&key=test&b=%20").header("X-Other", "x").open();
+        Opening::new(proxy.addr()).path("/chat?a=1&key=test&b=%20").header("Referer", "/?key=test&c").open();
     client.text("{}");
     let meta = client.recv_json();
+    assert_eq!(meta["request"]["headers"]["referer"], "/?c");
     assert_eq!(meta["request"]["query"], "a=1&key=***&b=%20");
     assert_eq!(meta["session"]["subject"], "tester");
     let claims: Value = serde_json::from_str(r#"{"sub": "tester", "scope": "read", "team": "a"}"#).unwrap();
