@@ -93,6 +93,11 @@ realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through
 realworld-packages: # Install the npm packages of the tests with real programs, where npm is available
 	@integration/realworld/install.sh node || true
 
+.PHONY: promtool
+promtool: | needs ## Check a scrape, deploy/grafana.json and deploy/alerts.yml with promtool of Prometheus
+	@$(call needs_tool,promtool --version,apt-get install prometheus)
+	cargo test --locked --package towline --test integration -- metrics::deploy
+
 .PHONY: autobahn
 autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md
 	@integration/autobahn/run.sh

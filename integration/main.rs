@@ -61,6 +61,7 @@ mod logging;
 mod logs;
 mod losses;
 mod malformed;
+mod metrics;
 mod moves;
 mod names;
 mod notices;

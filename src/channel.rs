@@ -238,7 +238,7 @@ where
     // --- Writing
 
     /// Encodes an event and queues its messages. `token` makes the token of each message; its arguments are whether
-    /// the message is the last one, and the permit. `scratch` is empty before and after; the owner keeps it to reuse
+    /// the message is the last one, the length of its payload, and the permit. `scratch` is empty before and after; the owner keeps it to reuse
     /// its memory. Returns the number of messages.
     ///
     /// # Errors
@@ -249,13 +249,14 @@ where
         meta: &Meta,
         permit: Option<Permit>,
         scratch: &mut Vec<Message>,
-        token: impl Fn(bool, Option<Permit>) -> T,
+        token: impl Fn(bool, usize, Option<Permit>) -> T,
     ) -> Result<usize, FormatError> {
         self.encode(data, meta, scratch)?;
         let count = scratch.len();
         for Part { message, is_last, permit } in parts(scratch, permit) {
             // After our close frame `push` refuses; message and token are dropped.
-            let _ = self.link.push(message, token(is_last, permit));
+            let token = token(is_last, message.len(), permit);
+            let _ = self.link.push(message, token);
         }
         Ok(count)
     }
@@ -380,7 +381,7 @@ mod tests {
         let (mut channel, _server) = channel(usize::MAX);
         let data = Data::from(Value::string("a"));
         let count =
-            channel.push_event(data, &Meta::new(false, None), None, &mut Vec::new(), |is_last, _| is_last);
+            channel.push_event(data, &Meta::new(false, None), None, &mut Vec::new(), |is_last, _, _| is_last);
         assert_eq!(count, Ok(1));
         assert_eq!(channel.link().outbox().tokens().collect::<Vec<_>>(), [&true]);
         let mut messages = vec![Message::Text("a".into()), Message::Text("b".into())];

@@ -39,6 +39,7 @@
 //! memory                      frees memory of idle queues
 //! reload                      what a reload of the settings changes, and when it takes effect
 //! server                      the process: live sessions, the configuration, the drain
+//! metrics                     what Prometheus scrapes
 //! admin                       the admin server: health pages and the API of operators
 //! echo                        the demo upstream
 //! tools                       programs without a proxy: evaluation and formatting
@@ -69,6 +70,7 @@ pub mod header_list;
 pub mod http1;
 pub mod listener;
 pub mod log;
+pub mod metrics;
 pub mod net;
 pub mod path;
 pub mod pipeline;

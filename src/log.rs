@@ -18,6 +18,7 @@
 mod config;
 mod filter;
 mod limit;
+mod lost;
 mod queue;
 mod writer;
 
@@ -35,10 +36,14 @@ use std::{
 use env_logger::{Builder, Target};
 use log::Level;
 
-pub use self::filter::{Filter, FilterError};
-pub use self::limit::Suppressed;
+pub use self::{
+    filter::{Filter, FilterError},
+    limit::Suppressed,
+    lost::{LostLines, lost_lines},
+};
 pub(crate) use self::{
     limit::{Line, LineLimit, PlaceLimit},
+    lost::count_suppressed,
     writer::Writer,
 };
 

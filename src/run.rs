@@ -54,7 +54,10 @@ pub async fn run(
     let admin = settings.admin.as_ref().map(|admin| {
         let listening = admin::bind(admin)?;
         log_listening("admin", &listening)?;
-        admin::serve(listening.sockets, AdminState::new(Arc::clone(&shared), admin.clone()))
+        admin::serve(
+            listening.sockets,
+            AdminState::new(Arc::clone(&shared), &requests.handle(), admin.clone()),
+        )
     });
     let admin = admin.transpose()?;
     let admin_handle = admin.as_ref().map(|admin| admin.handle());

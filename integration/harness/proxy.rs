@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Client, PATIENCE, Program, Settings, matches, measure_for, wait_for};
+use super::{Client, PATIENCE, Program, Scraped, Settings, matches, measure_for, wait_for};
 
 /// The file with the standard output of a proxy.
 const OUTPUT: &str = "output.txt";
@@ -170,6 +170,23 @@ impl Proxy {
     /// The address of the admin server.
     pub fn admin(&self) -> SocketAddr {
         address(&self.wait_log("listening admin address="))
+    }
+
+    /// The metrics at this moment.
+    #[track_caller]
+    pub fn scrape(&self) -> Scraped {
+        Scraped::of(self.admin())
+    }
+
+    /// Waits until the metrics are as `is_done` wants, and returns them.
+    #[track_caller]
+    pub fn wait_metrics(&self, what: &str, mut is_done: impl FnMut(&Scraped) -> bool) -> Scraped {
+        let mut scraped = self.scrape();
+        wait_for(what, PATIENCE, || {
+            scraped = self.scrape();
+            is_done(&scraped)
+        });
+        scraped
     }
 
     /// Connects a new client to the first listener.

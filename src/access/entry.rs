@@ -263,8 +263,8 @@ mod tests {
 
     fn line(style: Style, format: &str, path: &str) -> String {
         let figures = SessionFigures::default();
-        figures.received.message(5);
-        figures.received.message(2);
+        figures.count(|tally| tally.received.message(5));
+        figures.count(|tally| tally.received.message(2));
         let Ok(event::Value::Record(claims)) = event::Value::from_json(r#"{"tenant":7}"#) else { panic!() };
         let identity =
             Identity { method: "users".into(), subject: Some("ann".into()), claims, expires: None };

@@ -31,12 +31,14 @@ use std::sync::Arc;
 
 pub(crate) use self::routes::page;
 pub use self::server::{bind, serve};
-use crate::{listener::ServerState, settings};
+use crate::{listener::ServerState, metrics::Scrape, reload, settings};
 
 /// What the admin server shows and changes.
 pub struct AdminState {
     /// The process.
     pub server: Arc<ServerState>,
+    /// The metrics of the process.
+    scrape: Scrape,
     /// The section `[admin]`.
     settings: settings::Admin,
     refusals: guard::Refusals,
@@ -47,8 +49,14 @@ pub struct AdminState {
 
 impl AdminState {
     /// Creates the state for a process with these settings.
-    pub fn new(server: Arc<ServerState>, settings: settings::Admin) -> Self {
-        Self { server, settings, refusals: guard::Refusals::default(), feed: feed::Feed::new() }
+    pub fn new(server: Arc<ServerState>, reloads: &reload::Handle, settings: settings::Admin) -> Self {
+        Self {
+            scrape: Scrape::new(Arc::clone(&server), reloads.clone()),
+            server,
+            settings,
+            refusals: guard::Refusals::default(),
+            feed: feed::Feed::new(),
+        }
     }
 
     /// Whether the settings have a token for actions.

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, Resource, Responder,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
     error::{JsonPayloadError, QueryPayloadError},
     guard,
     http::StatusCode,
     web,
 };
 
-use super::{api, error::ApiError, feed, page as live_page};
+use super::{AdminState, api, error::ApiError, feed, page as live_page};
+use crate::metrics;
 
 /// Maximum size of a request's body, in bytes: more than any action needs.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -24,6 +25,7 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
     live_page::configure(routes);
     feed::configure(routes);
     api::configure(routes);
+    routes.service(page("/metrics", scrape));
 }
 
 /// A page: GET and HEAD, as RFC 9110 section 9.1 requires; 405 for other methods.
@@ -50,6 +52,10 @@ where
     web::resource(path)
         .route(web::post().to(handler))
         .default_service(web::to(|| async { Err::<String, _>(ApiError::method("POST")) }))
+}
+
+async fn scrape(request: HttpRequest, state: web::Data<AdminState>) -> HttpResponse {
+    metrics::scrape(&request, &state.scrape)
 }
 
 /// The answer to a request for another page.

@@ -1,4 +1,4 @@
-//! The connector actor. [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
+//! The connector actor. [`traffic`] writes and counts its messages. [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
 //! the session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
 //! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
 
@@ -8,6 +8,7 @@ mod overdue;
 mod recovering;
 mod replacing;
 mod returning;
+mod traffic;
 mod yielding;
 
 use std::{
@@ -32,7 +33,7 @@ use crate::{
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
     failure::{Failure, FailureLocation},
-    figures::SessionFigures,
+    figures::{EndpointFigures, SessionFigures},
     flow::{
         AckStatus, AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
         mailbox_room, recycle,
@@ -41,7 +42,7 @@ use crate::{
     settings::Upstream,
     turn::{Driven, drive},
     upstream::{Announced, DialError, Dialed, Dialing, Lease, Quiet},
-    wire::{LinkError, Message, Role},
+    wire::{Message, Role},
 };
 
 /// The actor that owns one connection to an upstream.
@@ -53,6 +54,10 @@ pub struct Connector {
     back: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
     figures: Arc<SessionFigures>,
+    /// The figures of the endpoint; `None` before the connection is up.
+    traffic: Option<Arc<EndpointFigures>>,
+    /// Whether the endpoint is counted separately.
+    counts_endpoint: bool,
     /// The upstream's `buffer`: the bytes that were read from the upstream and are not written to the client
     /// yet.
     budget: Arc<Budget>,
@@ -100,6 +105,8 @@ pub struct Connector {
 /// A message that is queued for the socket.
 struct Sending {
     part: Part,
+    /// The length of the payload.
+    bytes: usize,
     /// The event's bytes in the listener's budget, returned when the message is written.
     _permit: Option<Permit>,
 }
@@ -152,6 +159,8 @@ impl Connector {
             back: links.back,
             tracker: links.tracker,
             figures: links.figures,
+            traffic: None,
+            counts_endpoint: links.counts_endpoint,
             budget: links.budget,
             exchange: InFlight::new(
                 upstream.exchange,
@@ -215,6 +224,7 @@ impl Connector {
         self.state = ConnectorState::Up(Box::new(channel));
         self.open = Some(Open::new());
         self.lease = Some(dialed.lease);
+        self.count_connection(&dialed.destination);
         let url = &dialed.destination.url;
         self.server = Arc::clone(&url.shown);
         self.origin = self.reads_origin.then(|| url.origin()).flatten().map(Arc::new);
@@ -255,8 +265,9 @@ impl Connector {
         let queued = self.unwritten.as_ref().map(|_| (event.clone(), permit.take()));
         let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
         let correlation = event.meta.get("correlation");
-        let token = |is_last, permit| Sending {
+        let token = |is_last, bytes, permit| Sending {
             part: if is_last { Part::Last } else { Part::Inner },
+            bytes,
             _permit: permit,
         };
         match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
@@ -306,6 +317,9 @@ impl Connector {
         match received {
             Received::Event(decoded) => self.decoded(decoded),
             Received::Message(message) => {
+                if let Some(traffic) = &self.traffic {
+                    traffic.received.message(message.len());
+                }
                 self.prove();
                 if self.recovering.is_some() {
                     self.record(message);
@@ -348,6 +362,7 @@ impl Connector {
         let key = correlated.and_then(|path| lookup(&data, path));
         match self.exchange.reply(key.as_ref()) {
             ReplyMatch::Reply(ticket, correlation) => {
+                self.count_reply();
                 self.answer(data, Kind::Reply, correlation, (ticket, None));
             }
             ReplyMatch::Push => self.push(data),
@@ -361,27 +376,6 @@ impl Connector {
             && let Some(decoded) = channel.take_unfinished()
         {
             self.decoded(decoded);
-        }
-    }
-
-    fn flush(&mut self, task: &mut task::Context<'_>) {
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        let exchange = &mut self.exchange;
-        let mut now = None;
-        let (delivered, unwritten) = (&mut self.delivered, &mut self.unwritten);
-        let flushed = channel.link().poll_flush(task, |sending| match sending.part {
-            Part::Last => {
-                delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
-                if let Some(unwritten) = unwritten {
-                    unwritten.written();
-                }
-            }
-            Part::Inner => exchange.partly_written(),
-            Part::None => {}
-        });
-        self.tracker.delivered(&mut self.delivered);
-        if let Poll::Ready(Err(error)) = flushed {
-            self.end((&LinkError::Io(error)).into());
         }
     }
 }

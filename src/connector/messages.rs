@@ -51,6 +51,8 @@ pub struct ConnectorLinks {
     pub room: usize,
     /// Whether a program reads the origin of its events.
     pub reads_origin: bool,
+    /// Whether the endpoint is counted separately. Servers that events name count together.
+    pub counts_endpoint: bool,
     /// Whether the client gets gap notices.
     pub has_notices: bool,
     /// Whether the connector neither sends nor receives before [`Release`].

@@ -1,14 +1,33 @@
-//! Figures: numbers about a session that one thread writes and others read.
+//! Figures: numbers that one thread writes and others read, about sessions and about all that happens on a thread.
 //!
 //! All actors of a session run on one thread, so each figure has one writer. It reads and writes its number with two
 //! plain memory accesses, without a lock and without an atomic read-modify-write. Readers on other threads, such as the
-//! admin server, see each number as it was a moment ago, and wake nobody. Numbers that are read together may be of
+//! admin server, see each number as it was a moment ago, and wake no actor. Numbers that are read together may be of
 //! slightly different moments.
+//!
+//! ```text
+//! session, supervisor, connector ──► SessionFigures ──► cells of the thread: route, upstream, endpoint
+//!                                          ▲                   ▲
+//!                            list of sessions            metrics, which add the threads up
+//! ```
 
+mod cells;
+mod closes;
 mod count;
+mod errors;
+mod histogram;
 mod session;
+mod tally;
 
 pub use self::{
+    cells::{
+        CellList, Cells, ENDPOINT_SERIES_MAX, EndpointFigures, Known, NAMED, OTHER, RouteFigures, Series,
+        UpstreamFigures, WorkerFigures,
+    },
+    closes::{Closes, Side},
     count::{Count, Traffic, TrafficTotals},
-    session::{Counts, SessionFigures, SessionTotals},
+    errors::{Errors, Kinds},
+    histogram::{Buckets, Histogram, HistogramTotals, OUTAGE, REPLY},
+    session::{SessionFigures, SessionTotals},
+    tally::{Counts, Tally},
 };

@@ -1,56 +1,29 @@
 //! The figures of one session.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use super::count::{Count, Traffic, TrafficTotals};
+use super::{
+    cells::{Cells, EndpointFigures, RouteFigures, UpstreamFigures, WorkerFigures},
+    closes::Side,
+    count::{Count, TrafficTotals},
+    tally::{Counts, Tally},
+};
+use crate::failure::Failure;
 
 /// What a session has done so far. The actors of the session write it, all on one thread; see the module
-/// [`figures`](super) for readers.
-#[derive(Debug, Default)]
+/// [`figures`](super) for readers. What they count here counts for the route as well.
+#[derive(Debug)]
 pub struct SessionFigures {
-    /// The client's complete data messages, as they were read.
-    pub received: Traffic,
-    /// The complete data messages to the client, as they were written to its socket.
-    pub sent: Traffic,
-    /// Accepted events. See [`Counts`].
-    pub accepted: Count,
-    /// Events with the outcome "answered".
-    pub answered: Count,
-    /// Events with the outcome "delivered".
-    pub delivered: Count,
-    /// Events with the outcome "errored".
-    pub errored: Count,
-    /// Events with the outcome "dropped".
-    pub dropped: Count,
-    /// Messages to the client that settle no event.
-    pub pushed: Count,
-    /// Messages that were dropped because the client does not read.
-    pub discarded: Count,
-    /// Lost connections and failed dials to the upstream after which another attempt follows.
-    pub restarts: Count,
-    /// Gaps: how often the client may have missed messages of the upstream, because a connection was replaced or
-    /// messages were dropped.
-    pub gaps: Count,
-    /// Moves to another connection.
-    pub moves: Count,
+    tally: Tally,
     /// When the last data message was read from the client or written to it, in milliseconds since the Unix epoch; 0
     /// before the first one.
     active_ms: Count,
-}
-
-/// Number of events for each outcome. `accepted` is the sum of the others and of the unsettled events.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Number of all accepted events.
-    pub accepted: u64,
-    /// Number of events whose reply was sent to the client.
-    pub answered: u64,
-    /// Number of events that were written to the upstream connection and need no reply.
-    pub delivered: u64,
-    /// Number of events that failed.
-    pub errored: u64,
-    /// Number of events that a pipeline dropped.
-    pub dropped: u64,
+    route: Arc<RouteFigures>,
+    worker: Arc<WorkerFigures>,
+    cells: Arc<Cells>,
 }
 
 /// [`SessionFigures`] at one moment.
@@ -79,68 +52,120 @@ pub struct SessionTotals {
 // === impl SessionFigures ===
 
 impl SessionFigures {
+    /// Creates the figures of a session of this route, on the thread on which it will run. Its figures are also counted
+    /// in `cells`.
+    pub fn new(cells: &Arc<Cells>, listener: &str, route: &str) -> Self {
+        Self {
+            tally: Tally::default(),
+            active_ms: Count::default(),
+            route: cells.route(listener, route),
+            worker: cells.worker(),
+            cells: Arc::clone(cells),
+        }
+    }
+
+    /// Counts something for the session and for its route.
+    #[inline]
+    pub fn count(&self, add: impl Fn(&Tally)) {
+        add(&self.tally);
+        add(&self.route.tally);
+    }
+
     /// Records that data messages were read or written at this time, in nanoseconds since the Unix epoch.
     #[inline]
     pub fn active(&self, now_ns: u64) {
         self.active_ms.set(now_ns / 1_000_000);
     }
 
+    /// Sets the number of messages that were dropped because the client does not read.
+    pub fn discarded(&self, total: u64) {
+        let more = total.saturating_sub(self.tally.discarded.get());
+        if more > 0 {
+            self.count(|tally| tally.discarded.add(more));
+        }
+    }
+
+    /// Counts the start of the session.
+    pub fn opened(&self) {
+        self.route.opened.add(1);
+    }
+
+    /// Counts the end of the session. Call it on the session's thread.
+    pub fn gone(&self) {
+        self.route.gone.add(1);
+    }
+
+    /// Counts the time from a written event to its reply.
+    pub fn replied(&self, after: Duration) {
+        self.route.replies.observe(after);
+    }
+
+    /// Counts a failure that is reported to the client or closes the session.
+    pub fn failed(&self, failure: &Failure) {
+        self.worker.errors.count(failure.location, failure.kind);
+    }
+
+    /// Counts the close of the client's connection with this code.
+    pub fn closed(&self, side: Side, code: u16) {
+        self.worker.closes.count(side, code);
+    }
+
+    /// The figures of an upstream, for the session's thread.
+    pub fn upstream(&self, name: &str) -> Arc<UpstreamFigures> {
+        self.cells.upstream(name)
+    }
+
+    /// The figures of an endpoint of an upstream, for the session's thread. See [`Cells::endpoint`].
+    pub fn endpoint(&self, upstream: &str, endpoint: &str) -> Arc<EndpointFigures> {
+        self.cells.endpoint(upstream, endpoint)
+    }
+
     /// The events by outcome at this moment.
     pub fn counts(&self) -> Counts {
-        // The outcomes first: an event that is accepted and settled meanwhile must not have an outcome only.
-        let answered = self.answered.get();
-        let (delivered, errored, dropped) = (self.delivered.get(), self.errored.get(), self.dropped.get());
-        Counts { accepted: self.accepted.get(), answered, delivered, errored, dropped }
+        self.tally.counts()
     }
 
     /// All figures at this moment.
     pub fn totals(&self) -> SessionTotals {
         let active = Some(self.active_ms.get()).filter(|time| *time > 0);
+        let tally = &self.tally;
         SessionTotals {
-            received: self.received.totals(),
-            sent: self.sent.totals(),
-            counts: self.counts(),
-            pushed: self.pushed.get(),
-            discarded: self.discarded.get(),
-            restarts: self.restarts.get(),
-            gaps: self.gaps.get(),
-            moves: self.moves.get(),
+            received: tally.received.totals(),
+            sent: tally.sent.totals(),
+            counts: tally.counts(),
+            pushed: tally.pushed.get(),
+            discarded: tally.discarded.get(),
+            restarts: tally.restarts.get(),
+            gaps: tally.gaps.get(),
+            moves: tally.moves.get(),
             active: active.map(|time| UNIX_EPOCH + Duration::from_millis(time)),
         }
     }
 }
 
-// === impl Counts ===
-
-impl Counts {
-    /// Number of events with an outcome.
-    pub fn settled(&self) -> u64 {
-        self.answered + self.delivered + self.errored + self.dropped
-    }
-
-    /// Number of events without outcome. On another thread than the session's, it is approximate.
-    pub fn unsettled(&self) -> u64 {
-        self.accepted.saturating_sub(self.settled())
+impl Default for SessionFigures {
+    /// Figures that no metric has.
+    fn default() -> Self {
+        Self::new(&Arc::default(), "", "")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
     fn totals_have_what_was_counted() {
         let figures = SessionFigures::default();
         assert_eq!(figures.totals(), SessionTotals::default());
-        figures.received.message(5);
-        figures.received.message(0);
-        figures.sent.message(7);
-        for count in [&figures.accepted, &figures.accepted, &figures.answered, &figures.pushed] {
-            count.add(1);
-        }
-        figures.discarded.set(3);
+        figures.count(|tally| tally.received.message(5));
+        figures.count(|tally| tally.received.message(0));
+        figures.count(|tally| tally.sent.message(7));
+        figures.count(|tally| tally.accepted.add(2));
+        figures.count(|tally| tally.answered.add(1));
+        figures.count(|tally| tally.pushed.add(1));
+        figures.discarded(1);
+        figures.discarded(3);
         figures.active(1_767_323_045_123_456_789);
         let totals = figures.totals();
         assert_eq!(totals.received, TrafficTotals { messages: 2, bytes: 5 });
@@ -149,6 +174,19 @@ mod tests {
         assert_eq!((totals.counts.settled(), totals.counts.unsettled()), (1, 1));
         assert_eq!((totals.pushed, totals.discarded), (1, 3));
         assert_eq!(totals.active, Some(UNIX_EPOCH + Duration::from_millis(1_767_323_045_123)));
+    }
+
+    #[test]
+    fn a_route_counts_what_its_sessions_count() {
+        let cells = Arc::<Cells>::default();
+        let sessions = [(); 2].map(|()| SessionFigures::new(&cells, "ws", "chat"));
+        let other = SessionFigures::new(&cells, "ws", "other");
+        for figures in sessions.iter().chain([&other]) {
+            figures.count(|tally| tally.received.message(5));
+        }
+        let route = cells.route("ws", "chat");
+        assert_eq!(route.tally.received.totals(), TrafficTotals { messages: 2, bytes: 10 });
+        assert_eq!(sessions[0].totals().received, TrafficTotals { messages: 1, bytes: 5 });
     }
 
     #[test]
@@ -165,8 +203,8 @@ mod tests {
             }
         });
         for _ in 0..100_000 {
-            figures.accepted.add(1);
-            figures.answered.add(1);
+            figures.count(|tally| tally.accepted.add(1));
+            figures.count(|tally| tally.answered.add(1));
         }
         reading.join().unwrap();
         assert_eq!(figures.counts().unsettled(), 0);

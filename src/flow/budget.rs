@@ -86,6 +86,11 @@ impl GlobalBudget {
         self.used.load(Relaxed)
     }
 
+    /// Bytes that all budgets together may take.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
     fn is_used_up(&self) -> bool {
         self.used() >= self.limit.load(Relaxed)
     }

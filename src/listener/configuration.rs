@@ -120,6 +120,14 @@ impl Routing {
         self.routes.iter().map(|(route, _)| route)
     }
 
+    /// The name of each listener with that of each of its routes.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.listeners.iter().flat_map(|listener| {
+            let served = self.routes.iter().filter(|(route, _)| route.pattern.serves(&listener.name));
+            served.map(|(route, _)| (listener.name.as_str(), route.name.as_str()))
+        })
+    }
+
     /// The settings of the listener of that name; `None` if the configuration has none.
     pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
         self.listeners.iter().find(|listener| listener.name == name)

@@ -131,6 +131,11 @@ impl RefusalCounts {
     pub fn count(&self, kind: RefusalKind) -> u64 {
         self.0[kind as usize].fetch_add(1, Relaxed) + 1
     }
+
+    /// The number of refusals of each kind.
+    pub fn totals(&self) -> impl Iterator<Item = (RefusalKind, u64)> {
+        RefusalKind::ALL.into_iter().map(|kind| (kind, self.0[kind as usize].load(Relaxed)))
+    }
 }
 
 #[cfg(test)]
@@ -148,6 +153,7 @@ mod tests {
             let last = (0..number).map(|_| counts.count(kind)).last();
             assert_eq!(last, Some(number), "{kind}");
         }
+        assert!(counts.totals().map(|(_, count)| count).eq(1..=RefusalKind::ALL.len() as u64));
     }
 
     #[test]

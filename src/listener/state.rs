@@ -18,6 +18,7 @@ use super::{
     refusals::RefusalCounts,
 };
 use crate::{
+    figures::Cells,
     flow::GlobalBudget,
     net::Network,
     server::{Configurations, Registry},
@@ -36,6 +37,8 @@ pub struct ServerState {
     pub global_budget: Arc<GlobalBudget>,
     /// Name look-ups and connecting, shared by all upstreams.
     network: Arc<Network>,
+    /// The figures of all threads.
+    pub cells: Arc<Cells>,
     /// How many handshakes were refused.
     pub refusals: RefusalCounts,
     /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
@@ -85,6 +88,7 @@ impl ServerState {
             global_budget: GlobalBudget::new(settings.server.buffer),
             configurations: Configurations::new(Routing::new(settings, &network, None)),
             network,
+            cells: Arc::default(),
             refusals: RefusalCounts::default(),
             drain_time: AtomicU64::new(drain_time(settings)),
             registry,

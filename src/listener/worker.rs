@@ -24,7 +24,7 @@ use super::{
 use crate::{
     figures::SessionFigures,
     flow::Edge,
-    log::Quoted,
+    log::{Quoted, count_suppressed},
     server::{Configuration, Registration, SessionId, SessionInfo},
     session::{Session, SessionGuard},
     settings::{Listener, Route},
@@ -44,6 +44,7 @@ pub struct ListenerWorker {
 
 /// What a session holds until its end: its registration, its permit, and its configuration.
 struct Entry {
+    figures: Arc<SessionFigures>,
     _registration: Registration,
     _permit: SessionPermit,
     _configuration: Arc<Configuration<Routing>>,
@@ -89,10 +90,12 @@ impl ListenerWorker {
         permit: SessionPermit,
     ) -> (Box<dyn SessionGuard>, Arc<SessionFigures>) {
         let (listener, route) = (Arc::clone(&configuration.listener), Arc::clone(route));
-        let figures = Arc::<SessionFigures>::default();
+        let figures = Arc::new(SessionFigures::new(&self.server.cells, &listener.name, &route.name));
+        figures.opened();
         let since = Instant::now();
         let info = SessionInfo { id, listener, route, peer, since, figures: Arc::clone(&figures) };
         let entry = Entry {
+            figures: Arc::clone(&figures),
             _registration: self.server.registry.enter(info),
             _permit: permit,
             _configuration: Arc::clone(&configuration.shared),
@@ -143,6 +146,9 @@ impl ListenerWorker {
 
     fn log_throttled(self: &Rc<Self>, reason: &'static str, write: impl FnOnce(&str, Quoted<'_>, u64)) {
         let line = self.state.log_throttle().line(reason, Instant::now());
+        if !matches!(line, LineDecision::Written(_)) {
+            count_suppressed();
+        }
         match line {
             LineDecision::Written(suppressed) => write(&self.state.name, Quoted(reason), suppressed),
             LineDecision::First => {
@@ -193,6 +199,12 @@ impl fmt::Display for Cause<'_> {
 }
 
 impl SessionGuard for Entry {}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.figures.gone();
+    }
+}
 
 #[cfg(test)]
 mod tests {

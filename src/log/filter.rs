@@ -31,6 +31,7 @@ const MODULES: &[&str] = &[
     "http1",
     "listener",
     "log",
+    "metrics",
     "net",
     "path",
     "pipeline",

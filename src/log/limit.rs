@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::lost::count_suppressed;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The lines of one kind: a number of them a second is written, and the others are counted.
@@ -71,6 +73,7 @@ impl LineLimit {
         };
         if *count >= self.max {
             self.suppressed += 1;
+            count_suppressed();
             return Line::Suppress { is_first: self.suppressed == 1 };
         }
         *count += 1;

@@ -1,5 +1,7 @@
 //! Log lines that wait to be written, up to a fixed number of bytes.
 
+use super::lost::count_dropped;
+
 /// Maximum size of the lines in the queue, in bytes: about five thousand lines. That is more than a busy
 /// proxy logs during a short pause of its log reader, and small compared with the buffers of its sessions.
 /// The writer holds up to the same amount while it writes.
@@ -24,7 +26,9 @@ impl Queue {
     pub(super) fn push(&mut self, text: &[u8]) {
         let is_full = !self.lines.is_empty() && self.lines.len() + text.len() > QUEUE_BYTES_MAX;
         if self.dropped > 0 || is_full {
-            self.dropped += text.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
+            self.dropped += lines;
+            count_dropped(lines);
         } else {
             self.lines.extend_from_slice(text);
         }

@@ -254,7 +254,7 @@ mod tests {
         let info = info(&settings, 0);
         let figures = Arc::clone(&info.figures);
         let _registration = registry.enter(info);
-        figures.received.message(7);
+        figures.count(|tally| tally.received.message(7));
         let (info, _) = registry.sessions(1).remove(0);
         assert_eq!(info.figures.totals().received.bytes, 7);
     }

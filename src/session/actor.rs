@@ -206,7 +206,8 @@ impl Session {
         match received {
             Received::Event(decoded) => self.accept(decoded),
             Received::Message(message) => {
-                self.figures.received.message(message.len());
+                let bytes = message.len();
+                self.figures.count(|tally| tally.received.message(bytes));
                 self.figures.active(self.batch.now_ns());
                 match self.has_outlived() {
                     true => self.reject(Failure::outlived()),

@@ -73,7 +73,7 @@ impl<O> Delivery<O> {
 
     /// Sends a push. It does not overtake replies that the upstream sent before it.
     pub fn push(&mut self, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        self.figures.pushed.add(1);
+        self.figures.count(|tally| tally.pushed.add(1));
         for output in outputs {
             match (self.ordered, self.last_reply) {
                 (true, Some(position)) => self.sequencer.put(position, output, &mut emit),
@@ -146,7 +146,7 @@ impl<O> Delivery<O> {
         mut emit: impl FnMut(O),
     ) {
         let Some(position) = self.take_unowned(event) else { return self.push(outputs, emit) };
-        self.figures.pushed.add(1);
+        self.figures.count(|tally| tally.pushed.add(1));
         match position {
             Some(position) if self.ordered => {
                 outputs.into_iter().for_each(|output| self.sequencer.put(position, output, &mut emit));
@@ -343,7 +343,7 @@ mod tests {
             assert!(client.delivery.awaits_error(EventNumber(0)));
             client.error(0);
             assert_eq!(client.got, ["error 0"]);
-            assert_eq!(client.delivery.figures().pushed.get(), 1, "it settles nothing");
+            assert_eq!(client.delivery.figures().totals().pushed, 1, "it settles nothing");
             assert!(client.delivery.is_idle());
         }
     }
@@ -373,7 +373,7 @@ mod tests {
         client.reply(0);
         client.error(0);
         assert_eq!(client.got, ["reply 0", "error 0"]);
-        assert_eq!(client.delivery.figures().pushed.get(), 1);
+        assert_eq!(client.delivery.figures().totals().pushed, 1);
         assert_eq!(client.delivery.figures().counts().errored, 1);
     }
 

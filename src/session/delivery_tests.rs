@@ -326,7 +326,7 @@ impl Compared {
     fn check(&mut self) {
         assert_eq!(self.got, self.model.sequencer.out, "messages to the client");
         assert_eq!(self.delivery.figures().counts(), self.model.ledger.counts);
-        assert_eq!(self.delivery.figures().pushed.get(), self.model.pushed);
+        assert_eq!(self.delivery.figures().totals().pushed, self.model.pushed);
         assert_eq!(self.delivery.open(), self.model.ledger.open.keys().copied().collect::<Vec<_>>());
         assert_eq!(self.delivery.unsettled(), self.model.ledger.open.len());
         assert_eq!(self.delivery.is_idle(), self.model.is_idle());

@@ -121,7 +121,7 @@ impl Downstream {
     fn flush_queued(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (figures, mut has_written) = (&self.figures, false);
         let flushed = self.channel.link().poll_flush(cx, |sending| {
-            figures.sent.message(sending.bytes);
+            figures.count(|tally| tally.sent.message(sending.bytes));
             has_written = true;
         });
         if has_written {
@@ -206,12 +206,12 @@ impl Downstream {
 
     /// Number of messages dropped since the session began.
     pub(super) fn discarded(&self) -> u64 {
-        self.figures.discarded.get()
+        self.figures.totals().discarded
     }
 
     fn count_discarded(&self) {
         if let Some(backlog) = &self.backlog {
-            self.figures.discarded.set(backlog.total());
+            self.figures.discarded(backlog.total());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{flow::UpstreamEndCause, wire::LivenessError};
+use crate::{figures::Side, flow::UpstreamEndCause, wire::LivenessError};
 
 /// Why a session ends: a closed list, which docs/logs.md explains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +39,6 @@ pub enum EndCause {
     UpstreamLost,
     /// The upstream could not be reached for too long.
     UpstreamGivenUp,
-}
-
-/// The side that ended a session, for the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// The client.
-    Downstream,
-    /// The upstream.
-    Upstream,
-    /// Towline itself.
-    Proxy,
 }
 
 // === impl EndCause ===
@@ -109,25 +98,6 @@ impl From<&UpstreamEndCause> for EndCause {
 }
 
 impl fmt::Display for EndCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.label())
-    }
-}
-
-// === impl Side ===
-
-impl Side {
-    /// The label in logs.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Downstream => "downstream",
-            Self::Upstream => "upstream",
-            Self::Proxy => "proxy",
-        }
-    }
-}
-
-impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
     }

@@ -65,7 +65,7 @@ impl Ledger {
     /// Adds an entry. Events must be accepted in the order of their numbers.
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.open.back().is_none_or(|last| last.event < event));
-        self.figures.accepted.add(1);
+        self.figures.count(|tally| tally.accepted.add(1));
         self.open.push_back(LedgerEntry {
             event,
             position,
@@ -165,13 +165,12 @@ impl Ledger {
 
     fn close(&mut self, at: usize) -> Option<Position> {
         let entry = self.open.remove(at)?;
-        let count = match entry.outcome {
-            Outcome::Dropped => &self.figures.dropped,
-            Outcome::Delivered => &self.figures.delivered,
-            Outcome::Answered => &self.figures.answered,
-            Outcome::Errored => &self.figures.errored,
-        };
-        count.add(1);
+        self.figures.count(|tally| match entry.outcome {
+            Outcome::Dropped => tally.dropped.add(1),
+            Outcome::Delivered => tally.delivered.add(1),
+            Outcome::Answered => tally.answered.add(1),
+            Outcome::Errored => tally.errored.add(1),
+        });
         memory::shrink_if_idle(&mut self.open);
         entry.position
     }

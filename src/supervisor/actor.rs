@@ -29,6 +29,8 @@ use crate::{
         self, Classifier, Close, Connector, Fact, Generation, Release, Replaced, Report, Restored, Start,
     },
     event::EventNumber,
+    failure::FailureKind,
+    figures::UpstreamFigures,
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::{Quoted, Suppressed},
     pipeline::Attach,
@@ -40,6 +42,10 @@ use crate::{
 pub struct Supervisor {
     plan: DialPlan,
     links: SupervisorLinks,
+    /// The figures of the upstream.
+    figures: Arc<UpstreamFigures>,
+    /// When the route's own upstream was lost, until a connection to it is up.
+    lost_since: Option<Instant>,
     /// How the route's own upstream is redialed. If programs set `$url` for every event, the upstream is treated like
     /// a server that an event names.
     own_redial: Redial,
@@ -81,6 +87,8 @@ struct Lost<'a> {
     generation: Generation,
     redial: Redial,
     verdict: Verdict,
+    /// What went wrong.
+    kind: FailureKind,
     /// The reason, for the log.
     reason: &'a str,
     /// The number of events that the connection left without outcome.
@@ -110,8 +118,10 @@ impl Supervisor {
                 Recovering::new(recovery, links.classifier.as_ref().map(Classifier::new), shaper)
             });
             let mut supervisor = Self {
+                figures: links.figures.upstream(&plan.settings().name),
                 plan,
                 links,
+                lost_since: None,
                 recovering,
                 own_redial,
                 children,
@@ -154,11 +164,12 @@ impl Supervisor {
                 }
             }
             First::Failed(error) => {
-                let (generation, now) = (Generation::default(), Instant::now());
-                let next = self.children.lost(generation, &error.failure(), now, rand::random());
+                let (generation, now, failure) = (Generation::default(), Instant::now(), error.failure());
+                self.lost_since = Some(now);
+                let next = self.children.lost(generation, &failure, now, rand::random());
                 if let Next::Redial(redial, verdict) = next {
-                    let reason = &error.to_string();
-                    self.redial_later(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ctx);
+                    let (kind, reason) = (failure.kind, &error.to_string());
+                    self.redial_later(&Lost { generation, redial, verdict, kind, reason, unsettled: 0 }, ctx);
                 }
             }
         }
@@ -195,6 +206,7 @@ impl Supervisor {
             back: self.links.back.clone(),
             tracker: Arc::clone(&self.links.tracker),
             figures: Arc::clone(&self.links.figures),
+            counts_endpoint: is_own,
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
             reads_origin: self.links.reads_origin,
@@ -235,6 +247,11 @@ impl Supervisor {
             self.record(ConnectionChangeKind::Up { endpoint });
         }
         self.log_up(child);
+        if child.is_own()
+            && let Some(since) = self.lost_since.take()
+        {
+            self.figures.outages.observe(since.elapsed());
+        }
         if child.redial() == Redial::Automatic {
             self.attach(Some(generation));
             self.held.up(generation);
@@ -355,7 +372,10 @@ impl Handler<Report> for Supervisor {
                 let failing = self.keep_returned(generation, events, ctx);
                 self.unsent(generation, failing);
             }
-            Fact::Restored(restored) => self.log_restored(generation, restored),
+            Fact::Restored(restored) => {
+                self.figures.replays.add(1);
+                self.log_restored(generation, restored);
+            }
             Fact::Journal(journal) => self.take_back(journal, ctx),
             Fact::Marked(mark) => self.marked(mark, ctx),
             Fact::Stayed => self.connector_stayed(ctx),

@@ -217,7 +217,7 @@ impl ConnectionLog {
         let others = sessions.iter().filter(of_upstream).map(|info| SupervisorView {
             session: info.id.to_string(),
             route: info.route.name.clone(),
-            restarts: info.figures.restarts.get(),
+            restarts: info.figures.totals().restarts,
             connector: "first connection",
             ..SupervisorView::default()
         });

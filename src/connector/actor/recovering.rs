@@ -156,7 +156,9 @@ impl Connector {
                 let is_dispensable = held.journal.is_dispensable(&message);
                 let part = if is_dispensable { Part::None } else { Part::Last };
                 // After our close frame `push` refuses, and the event fails with the connection.
-                let _ = channel.link().push(sendable(message), Sending { part, _permit: permit });
+                let message = sendable(message);
+                let token = Sending { part, bytes: message.len(), _permit: permit };
+                let _ = channel.link().push(message, token);
                 if is_dispensable {
                     return ticket.settle(AckStatus::Delivered);
                 }
@@ -341,8 +343,9 @@ impl Connector {
                         replay.messages += 1;
                     }
                     if let ConnectorState::Up(channel) = &mut self.state {
-                        let token = Sending { part: Part::None, _permit: None };
-                        let _ = channel.link().push(sendable(message), token);
+                        let message = sendable(message);
+                        let token = Sending { part: Part::None, bytes: message.len(), _permit: None };
+                        let _ = channel.link().push(message, token);
                     }
                 }
                 Output::Deliver { message, .. } => {

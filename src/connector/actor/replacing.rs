@@ -28,7 +28,7 @@ impl Connector {
     /// and before all later ones.
     pub(super) fn notice(&mut self, gap: Gap) {
         if gap.missing != Missing::None {
-            self.figures.gaps.add(1);
+            self.figures.count(|tally| tally.gaps.add(1));
         }
         if self.has_notices {
             let ticket = self.tracker.issue(Cause::Push);

@@ -235,6 +235,11 @@ impl TlsServer {
         Ok(Self { made: FromFiles::load(files, read)? })
     }
 
+    /// When the first of the certificates in force expires, in seconds since the Unix epoch.
+    pub fn expires(&self) -> Option<i64> {
+        self.made.certificates().iter().map(|(_, certificate)| certificate.not_after).min()
+    }
+
     /// Waits for the first bytes of a client, and completes the handshake. New handshakes use the files as they were
     /// read last. The caller bounds the time.
     ///

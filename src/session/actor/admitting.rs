@@ -160,7 +160,7 @@ impl Session {
     /// Reports to the client how many messages it missed, `count`.
     pub(super) fn report_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
-        self.figures.gaps.add(1);
+        self.figures.count(|tally| tally.gaps.add(1));
         if !self.links.replies_errors {
             return;
         }

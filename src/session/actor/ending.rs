@@ -141,6 +141,7 @@ impl Session {
     }
 
     fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
+        self.figures.closed(intent.cause().side(), intent.to_log().0);
         self.log_end(intent);
         self.state = SessionState::Over;
         if let Some(supervisor) = &self.links.supervisor {

@@ -62,6 +62,7 @@ impl Session {
             return;
         }
         let failure = self.delivery.failure_of(event, failure);
+        self.figures.failed(&failure);
         self.note_loss(event, cause, &failure);
         // A client that renews knows these messages, whatever the route says.
         if self.links.replies_errors || failure.kind == FailureKind::Renewal {
@@ -187,11 +188,13 @@ impl Session {
         if !self.is_error_due(number, cause) {
             return;
         }
+        let failure = Failure::rejected(before_upstream);
+        self.figures.failed(&failure);
         if self.links.replies_errors {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
         } else {
-            let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
+            let failure = self.delivery.failure_of(number, failure);
             self.close_for(number, cause, &failure);
         }
     }

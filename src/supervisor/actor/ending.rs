@@ -40,6 +40,8 @@ struct Ending {
     /// Whether the connection had the journal.
     had_journal: bool,
     next: Next,
+    /// What went wrong.
+    kind: FailureKind,
     /// The reason, for the log.
     reason: String,
     /// The number of events that the connection left without outcome.
@@ -54,8 +56,8 @@ impl Ending {
     /// The loss after which the client stays.
     fn lost(&self) -> Option<Lost<'_>> {
         let Next::Redial(redial, verdict) = self.next else { return None };
-        let (generation, reason, unsettled) = (self.generation, self.reason.as_str(), self.unsettled);
-        Some(Lost { generation, redial, verdict, reason, unsettled })
+        let (generation, kind, unsettled) = (self.generation, self.kind, self.unsettled);
+        Some(Lost { generation, redial, verdict, kind, reason: &self.reason, unsettled })
     }
 }
 
@@ -75,7 +77,7 @@ impl Supervisor {
     /// failures of the connection then.
     fn assess(&mut self, generation: Generation, mut ended: Ended) -> (End, Ending) {
         let (server, connection) = (self.server(generation), self.children.connection(generation));
-        let (reason, unsettled) = (reply::reason(&ended.failure), ended.left());
+        let (kind, reason, unsettled) = (ended.failure.kind, reply::reason(&ended.failure), ended.left());
         let recovered = self.recover(&mut ended, &server);
         let had_journal = recovered.is_some();
         let is_moved = ended.is_yielded && ended.verdict.is_none() && self.moving.is_yielding();
@@ -94,6 +96,7 @@ impl Supervisor {
             recovered,
             had_journal,
             next,
+            kind,
             reason,
             unsettled,
             elsewhere,
@@ -170,7 +173,7 @@ impl Supervisor {
     /// Reports a lost connection that the other one of a move replaces at once.
     fn report_replaced(&self, ending: &Ending) {
         if let Some(lost) = ending.lost() {
-            self.count_restart();
+            self.count_restart(lost.kind);
             let verdict = Verdict { delay: Duration::ZERO, gives_up: false, ..lost.verdict };
             self.log_restart(&Lost { verdict, ..lost });
         }
@@ -202,6 +205,9 @@ impl Supervisor {
     /// the notices of its session itself.
     fn note_loss(&mut self, ending: &Ending) {
         let Connection { is_main, was_up, .. } = ending.connection;
+        if is_main && was_up && !ending.ended.is_yielded {
+            self.lost_since.get_or_insert_with(Instant::now);
+        }
         if is_main && was_up && !self.has_journal() {
             self.last_event = ending.ended.last_written.or(self.last_event);
             let since = self.replaced.map_or_else(Instant::now, |replaced| replaced.since);

@@ -149,7 +149,8 @@ impl Supervisor {
     /// The attached connector has been released: a move is over.
     pub(super) fn move_released(&mut self, generation: Generation, held: usize) {
         if let Some(place) = self.moving.released() {
-            self.links.figures.moves.add(1);
+            self.figures.moves.add(1);
+            self.links.figures.count(|tally| tally.moves.add(1));
             self.log_move(&place, generation, held);
             place.slot.moved();
         }

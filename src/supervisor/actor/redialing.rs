@@ -52,14 +52,14 @@ impl Supervisor {
         ctx: &mut Context<Self>,
     ) {
         if lost.redial == Redial::OnDemand {
-            self.count_restart();
+            self.count_restart(lost.kind);
             return self.log_pause(lost);
         }
         self.log_restart(lost);
         if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
             return self.close_given_up();
         }
-        self.count_restart();
+        self.count_restart(lost.kind);
         if lost.verdict.attempt == 1 {
             // The policy counts the lost connection as good.
             self.early = 0;
@@ -181,13 +181,15 @@ impl Supervisor {
         let next = self.children.lost(generation, failure, Instant::now(), rand::random());
         if let Next::Redial(redial, verdict) = next {
             let reason = &reply::reason(failure);
-            self.redial_when(&Lost { generation, redial, verdict, reason, unsettled: 0 }, ready, ctx);
+            let kind = failure.kind;
+            self.redial_when(&Lost { generation, redial, verdict, kind, reason, unsettled: 0 }, ready, ctx);
         }
     }
 
     /// Counts a lost connection or a failed dial after which another attempt follows.
-    pub(super) fn count_restart(&self) {
-        self.links.figures.restarts.add(1);
+    pub(super) fn count_restart(&self, kind: FailureKind) {
+        self.figures.restarts.count(kind);
+        self.links.figures.count(|tally| tally.restarts.add(1));
     }
 
     /// Records what happened to the connection, for those who watch the upstream.

@@ -1,0 +1,52 @@
+//! Writes the messages that are queued for the socket, and counts what the connection carries.
+
+use std::{
+    task::{self, Poll},
+    time::Instant,
+};
+
+use super::{Connector, ConnectorState, Part};
+use crate::{figures::NAMED, upstream::Destination, wire::LinkError};
+
+impl Connector {
+    /// Counts a connection that is up. From now on its messages are counted.
+    pub(super) fn count_connection(&mut self, destination: &Destination) {
+        let label = if self.counts_endpoint { destination.endpoint.url().label() } else { NAMED.to_owned() };
+        let traffic = self.figures.endpoint(&self.upstream.name, &label);
+        traffic.connections.add(1);
+        self.traffic = Some(traffic);
+    }
+
+    /// Counts the time until the reply that was matched last.
+    pub(super) fn count_reply(&mut self) {
+        if let Some(since) = self.exchange.take_answered_since() {
+            self.figures.replied(since.elapsed());
+        }
+    }
+
+    /// Writes until the socket is full.
+    pub(super) fn flush(&mut self, task: &mut task::Context<'_>) {
+        let ConnectorState::Up(channel) = &mut self.state else { return };
+        let exchange = &mut self.exchange;
+        let mut now = None;
+        let (delivered, unwritten) = (&mut self.delivered, &mut self.unwritten);
+        let traffic = self.traffic.as_deref();
+        let flushed = channel.link().poll_flush(task, |sending| {
+            traffic.into_iter().for_each(|traffic| traffic.sent.message(sending.bytes));
+            match sending.part {
+                Part::Last => {
+                    delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
+                    if let Some(unwritten) = unwritten {
+                        unwritten.written();
+                    }
+                }
+                Part::Inner => exchange.partly_written(),
+                Part::None => {}
+            }
+        });
+        self.tracker.delivered(&mut self.delivered);
+        if let Poll::Ready(Err(error)) = flushed {
+            self.end((&LinkError::Io(error)).into());
+        }
+    }
+}

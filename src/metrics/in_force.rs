@@ -1,0 +1,89 @@
+//! What the configuration in force has: it determines which series there are.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use crate::{
+    figures::{ENDPOINT_SERIES_MAX, Known, OTHER},
+    listener::Routing,
+    upstream::{Endpoint, Upstream, pool::EndpointState},
+};
+
+/// The names in the configuration in force, and the states of its endpoints.
+pub(super) struct InForce {
+    /// Each listener with each of its routes.
+    pub(super) routes: BTreeSet<(String, String)>,
+    pub(super) upstreams: BTreeSet<String>,
+    /// By upstream and endpoint. The endpoints of an upstream beyond [`ENDPOINT_SERIES_MAX`] are one.
+    pub(super) endpoints: BTreeMap<(String, String), State>,
+    /// When the first certificate of each listener expires, in seconds since the Unix epoch.
+    pub(super) certificates: BTreeMap<String, i64>,
+}
+
+/// The state of an endpoint, or of several together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct State {
+    /// Whether it is up; for several, whether all are.
+    pub(super) is_up: bool,
+    /// Connections that are up, and dials in progress.
+    pub(super) sessions: usize,
+}
+
+impl InForce {
+    pub(super) fn new(routing: &Routing) -> Self {
+        let mut in_force = Self {
+            routes: routing
+                .names()
+                .map(|(listener, route)| (listener.to_owned(), route.to_owned()))
+                .collect(),
+            upstreams: BTreeSet::new(),
+            endpoints: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+        };
+        for upstream in routing.upstreams() {
+            if in_force.upstreams.insert(upstream.settings().name.clone()) {
+                in_force.add_endpoints(upstream);
+            }
+        }
+        for listener in routing.listeners() {
+            let expiry = listener.tls.as_ref().and_then(|tls| tls.expires());
+            expiry.into_iter().for_each(|time| _ = in_force.certificates.insert(listener.name.clone(), time));
+        }
+        in_force
+    }
+
+    fn add_endpoints(&mut self, upstream: &Upstream) {
+        let name = &upstream.settings().name;
+        for (at, (endpoint, state)) in upstream.endpoints(Instant::now()).into_iter().enumerate() {
+            let label = if at < ENDPOINT_SERIES_MAX { endpoint.url().label() } else { OTHER.to_owned() };
+            let state = State::new(&endpoint, state);
+            let together =
+                self.endpoints.entry((name.clone(), label)).or_insert(State { is_up: true, sessions: 0 });
+            together.is_up &= state.is_up;
+            together.sessions += state.sessions;
+        }
+    }
+}
+
+impl State {
+    fn new(endpoint: &Endpoint, state: EndpointState) -> Self {
+        let is_up = !matches!(state, EndpointState::Down | EndpointState::Ejected);
+        Self { is_up, sessions: endpoint.sessions().saturating_sub(endpoint.reserved()) }
+    }
+}
+
+impl Known for InForce {
+    fn has_route(&self, listener: &str, route: &str) -> bool {
+        self.routes.contains(&(listener.to_owned(), route.to_owned()))
+    }
+
+    fn has_upstream(&self, upstream: &str) -> bool {
+        self.upstreams.contains(upstream)
+    }
+
+    fn has_endpoint(&self, upstream: &str, endpoint: &str) -> bool {
+        self.endpoints.contains_key(&(upstream.to_owned(), endpoint.to_owned()))
+    }
+}
