@@ -114,6 +114,19 @@ fn a_second_credential_at_another_source_is_refused_before_the_upstream() {
         }
         assert_eq!(upstream.connections(), connections, "the upstream sees neither credential");
         proxy.wait_log("client refused *status=400 *cause=\"more than one credential\"");
+        // Servers differ in what separates cookies, and in whether spaces belong to names.
+        for line in [
+            "s =forged",
+            "a=1; s\t=forged",
+            "a=1 s=forged",
+            "a=1, s=forged",
+            "a=\"; s=forged",
+            "a=\"s=forged",
+        ] {
+            let refusal = own().header("Cookie", line).refused();
+            assert_eq!(refusal.status(), 400, "{line}");
+        }
+        assert_eq!(upstream.connections(), connections, "the upstream sees no second cookie");
         // Other cookies are no credentials.
         assert_eq!(own().header("Cookie", "a=1; ss=2").open().ask("a"), "a");
     }

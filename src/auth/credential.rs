@@ -15,7 +15,7 @@ use super::Secret;
 use crate::{
     authority::MASK,
     header_list::is_token,
-    router::{self, cookies, parameters},
+    router::{self, cookie_occurrences, cookies, parameters},
 };
 
 /// Maximum length of a credential, in bytes. Most requests have at most 16 KiB of headers.
@@ -218,7 +218,14 @@ impl Source {
                 let rest = |offered: &'_ String| offered.strip_prefix(prefix.as_str()).map(str::to_owned);
                 credential(only(request.subprotocols.iter().filter_map(rest))?)
             }
-            Self::Cookie(name) => credential(only(cookies(headers, name))?),
+            Self::Cookie(name) => {
+                let value = only(cookies(headers, name))?;
+                // A server that finds another one could take the client for someone else.
+                match cookie_occurrences(headers, name) == usize::from(value.is_some()) {
+                    true => credential(value),
+                    false => Err(CredentialError::Several),
+                }
+            }
             Self::Query(name) => {
                 let query = request.uri.query().unwrap_or_default();
                 credential(only(parameters(query, name))?.map(|value| value.into_owned()))

@@ -26,7 +26,7 @@ pub use self::{
     host::{HostPattern, normal as normal_host},
     origin::{OriginPattern, Origins},
     path_pattern::{PathPattern, PathRegex},
-    values::{Expected, ValueTest, cookies, parameters},
+    values::{Expected, ValueTest, cookie_occurrences, cookies, parameters},
 };
 
 /// The parts of a request that routes are selected by.

@@ -32,6 +32,21 @@ pub fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item 
     pairs.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
+/// How often the most lenient server finds a cookie of that name: also after a comma, a space or a quote, and with spaces
+/// before its `=`. Servers differ in what separates cookies, and in whether a name may have spaces around it.
+pub fn cookie_occurrences(headers: &HeaderMap, name: &str) -> usize {
+    let in_line = |line: &[u8]| {
+        let begins = |at: usize| at.checked_sub(1).is_none_or(|before| b"; \t,\"".contains(&line[before]));
+        let ends = |rest: &[u8]| rest.trim_ascii_start().starts_with(b"=");
+        let parts = line.windows(name.len()).enumerate();
+        let is_one = |(at, part): &(usize, &[u8])| {
+            *part == name.as_bytes() && begins(*at) && ends(&line[at + name.len()..])
+        };
+        parts.filter(is_one).count()
+    };
+    headers.get_all(COOKIE).map(|line| in_line(line.as_bytes())).sum()
+}
+
 /// The values of all query parameters of that name, decoded, in order. `+` is a space.
 pub fn parameters<'a>(query: &'a str, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
     form_urlencoded::parse(query.as_bytes()).filter(move |(known, _)| known == name).map(|(_, value)| value)

@@ -105,13 +105,17 @@ fn a_bearer_token_is_found_in_the_authorization() {
 #[test]
 fn a_credential_is_found_at_its_source_only() {
     let cookie: (&str, &[u8]) = ("cookie", b"a=1; session=abc; sessions=2");
-    let cases: [Case<'_>; 22] = [
+    let cases: [Case<'_>; 26] = [
         ("cookie:session", &[cookie], "/", &[], Ok(Some("abc"))),
         ("cookie:Session", &[cookie], "/", &[], Ok(None)),
         ("cookie:sess", &[cookie], "/", &[], Ok(None)),
         ("cookie:session", &[("cookie", b"session=")], "/", &[], Ok(None)),
         ("cookie:a", &[cookie, ("cookie", b"a=1")], "/", &[], Err(CredentialError::Several)),
         ("cookie:a", &[("cookie", b"a=b c")], "/", &[], Err(CredentialError::NotVisible)),
+        ("cookie:a", &[("cookie", b"a =b; a=c")], "/", &[], Err(CredentialError::Several)),
+        ("cookie:a", &[("cookie", b"b=\"; a=c; d=e a=f\"")], "/", &[], Err(CredentialError::Several)),
+        ("cookie:a", &[("cookie", b"b=c,a=d")], "/", &[], Err(CredentialError::Several)),
+        ("cookie:a", &[("cookie", b"ba=c; a=d; a; x=a")], "/", &[], Ok(Some("d"))),
         ("query:token", &[], "/?token=a%2Bb&x", &[], Ok(Some("a+b"))),
         ("query:token", &[], "/?t%6fken=abc", &[], Ok(Some("abc"))),
         ("query:token", &[], "/?token", &[], Ok(None)),
