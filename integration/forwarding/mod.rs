@@ -317,6 +317,28 @@ fn a_referer_is_forwarded_without_the_credential_in_its_query() {
     );
 }
 
+/// A header that says who the client is may have a name that plain requests are forwarded with.
+#[test]
+fn a_header_that_the_settings_set_is_never_the_clients() {
+    let upstream = HttpUpstream::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let settings = forwarding(&upstream.url())
+        .with(r#"upstream.echo.headers = { x-csrf-token = "${request.query.csrf}" }"#)
+        .on_route(r#"origins = ["*"]"#);
+    let proxy = Proxy::start(&settings);
+    for (target, expected) in [("/?csrf=a", Some("a")), ("/", None)] {
+        let index = upstream.connections();
+        let lines = "X-CSRF-Token: planted\r\nX-Requested-With: b";
+        assert_eq!(
+            ask(&proxy, &format!("GET {target} HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")).0.status(),
+            200
+        );
+        let received = upstream.received(index).to_ascii_lowercase();
+        let line = received.lines().find_map(|line| line.strip_prefix("x-csrf-token: "));
+        assert_eq!((line, received.contains("planted")), (expected, false), "{received}");
+        assert!(received.contains("x-requested-with: b\r\n"), "{received}");
+    }
+}
+
 /// A request that is forwarded needs the same credential as a handshake.
 #[test]
 fn authentication_applies_to_plain_requests() {

@@ -20,6 +20,7 @@ use actix_http::{
 
 use super::{CLAIMS_MAX, Denial, Identity};
 use crate::{
+    client_address::is_forwarding,
     event::{Record, Value},
     header_list::is_named_by_connection,
     net::TlsClient,
@@ -31,6 +32,17 @@ pub const LINES_MAX: usize = 16;
 
 /// Maximum size of all headers that go to the upstream, and of all challenges, in bytes.
 pub const HEADERS_MAX: usize = 16 * 1024;
+
+/// The headers in which the service gets the method and the target of the client's request.
+pub const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+/// See [`METHOD`].
+pub const TARGET: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// Whether the service gets this header from the proxy, and never the client's. With both, a service could judge another
+/// request than the one that the upstream gets.
+pub fn is_set_by_proxy(name: &HeaderName) -> bool {
+    is_forwarding(name) || [METHOD, TARGET].contains(name)
+}
 
 /// The table `forward` of a section.
 #[derive(Debug, Clone)]

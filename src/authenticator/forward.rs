@@ -21,9 +21,8 @@ use super::Offer;
 use crate::{
     auth::{
         Denial, Secret, bearer,
-        forward::{ForwardConfig, Judged, ServiceError, judge},
+        forward::{ForwardConfig, Judged, METHOD, ServiceError, TARGET, is_set_by_proxy, judge},
     },
-    client_address,
     header_list::is_named_by_connection,
     net::{Connect, LookupError, Network, TcpOptions, TlsError, tls::TlsClient},
 };
@@ -37,9 +36,7 @@ const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 /// How connections to the service are set up.
 const TCP: TcpOptions = TcpOptions { keepalive: None, user_timeout: None };
 
-/// The headers that say what the client asks for, beside those of [`Chain`](client_address::Chain).
-const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+/// The headers of [`Chain`](crate::client_address::Chain) that the service gets.
 const OF_CHAIN: [HeaderName; 3] = [
     HeaderName::from_static("x-forwarded-for"),
     HeaderName::from_static("x-forwarded-proto"),
@@ -142,8 +139,7 @@ impl Checker {
             request.headers_mut().append(name.clone(), value);
         };
         for name in &self.config.request_headers {
-            let is_replaced =
-                client_address::is_forwarding(name) || (credential.is_some() && *name == AUTHORIZATION);
+            let is_replaced = is_set_by_proxy(name) || (credential.is_some() && *name == AUTHORIZATION);
             if !is_replaced && !is_named_by_connection(headers, name) {
                 offer.hidden.values(headers, name).for_each(|value| append(name, value.clone()));
             }
@@ -157,7 +153,7 @@ impl Checker {
             }
         }
         let target = offer.hidden.uri.path_and_query().map_or("/", |target| target.as_str());
-        for (name, value) in [(METHOD, offer.method.as_str()), (URI, target)] {
+        for (name, value) in [(METHOD, offer.method.as_str()), (TARGET, target)] {
             if let Ok(value) = HeaderValue::from_str(value) {
                 append(&name, value);
             }

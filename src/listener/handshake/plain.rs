@@ -90,10 +90,18 @@ pub(super) async fn open(
     let Prepared { added, headers, path, destination: _ } =
         prepared(context, &configuration.listener.name, route, dialer)?;
     let permit = enter(worker, &routed.limits, context)?;
+    forget_replaced(context, dialer);
     let key = affinity::key(context, &dialer.upstream().settings().pool).get();
     let (route, dialer) = (Arc::clone(route), dialer.clone());
     let plan = Plan { route, dialer, path, key, headers, added, body, lifetime };
     Ok((plan.open().await?, permit))
+}
+
+/// Removes the client's headers that others replace, so that none of them goes on where what replaces it has no value.
+fn forget_replaced(context: &mut RequestContext, dialer: &Dialer) {
+    let RequestContext { head, known_headers, .. } = context;
+    known_headers.iter().for_each(|(name, _)| _ = head.headers.remove(name));
+    dialer.upstream().settings().headers.iter().for_each(|(name, _)| _ = head.headers.remove(name.as_str()));
 }
 
 fn filled(fixed: &FixedAnswer, facts: &Facts<'_>) -> Refusal {

@@ -8,9 +8,8 @@ use url::Url;
 
 use super::Read;
 use crate::{
-    auth::{ForwardConfig, MethodConfig},
+    auth::{ForwardConfig, MethodConfig, forward::is_set_by_proxy},
     authority::MASK,
-    client_address,
     header_list::{is_hop_by_hop, is_token},
     net::tls::{ClientFiles, Roots, TlsClient},
     settings::{
@@ -107,7 +106,7 @@ fn url(value: &Value) -> Result<(Uri, bool), String> {
 
 fn request_headers(value: &Value) -> Result<Box<[HeaderName]>, String> {
     let names = names(value)?;
-    match names.iter().find(|name| client_address::is_forwarding(name)) {
+    match names.iter().find(|name| is_set_by_proxy(name)) {
         Some(name) => Err(format!("{}: the proxy sets this header", quoted(name.as_str()))),
         None => Ok(names),
     }

@@ -188,6 +188,10 @@ fn wrong_lines_of_forward_are_refused() {
             "forward.request_headers = [\"X-Forwarded-For\"]",
             "\"x-forwarded-for\": the proxy sets this header",
         ),
+        (
+            "forward.request_headers = [\"X-Forwarded-Uri\"]",
+            "\"x-forwarded-uri\": the proxy sets this header",
+        ),
         ("forward.request_headers = [\"a\", \"A\"]", "\"A\" is listed twice"),
         ("forward.upstream_headers = [\"Host\"]", "\"Host\": this header is part of the connection"),
         (
