@@ -127,6 +127,18 @@ fn a_token_whose_session_would_be_over_costs_the_upstream_nothing() {
     }
 }
 
+/// All clients have one address behind a balancer that is not in `trusted_proxies`.
+#[test]
+fn wrong_tokens_do_not_lock_out_other_clients_of_their_address() {
+    let upstream = TestUpstream::echo();
+    let (_folder, _, settings) = users(&upstream.url(), r#"["authorization"]"#);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    for _ in 0..80 {
+        assert_eq!(error(&bearer(&proxy, &token(SECOND, "", 60))), "wrong signature");
+    }
+    assert_eq!(bearer(&proxy, &token(FIRST, "", 60)).open().ask("a"), "a");
+}
+
 #[test]
 fn a_file_of_keys_is_read_again_and_a_wrong_one_is_not_used() {
     let upstream = TestUpstream::echo();

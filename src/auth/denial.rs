@@ -82,23 +82,21 @@ pub enum Invalid {
     Login,
 }
 
+/// Whether someone could find the credential of a request by trying.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guess {
+    /// It is a key or a password.
+    Possible,
+    /// It has a signature, another server checks it, or there is none.
+    Impossible,
+}
+
 // === impl Invalid ===
 
 impl Invalid {
-    /// Whether the credential may be a guess. A token that the proxy cannot check, and one with a signature and wrong
-    /// or old claims, are those of clients that an issuer knows.
+    /// Whether the credential may be a guess. Nobody guesses a signature, and an expired key was a right one.
     pub fn is_guess(self) -> bool {
-        !matches!(
-            self,
-            Self::UnknownKeyId
-                | Self::ExpiredKey
-                | Self::Expired
-                | Self::NotYet
-                | Self::NoExpiry
-                | Self::Issuer
-                | Self::Audience
-                | Self::Claims
-        )
+        matches!(self, Self::UnknownKey | Self::Login)
     }
 }
 

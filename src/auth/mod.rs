@@ -48,7 +48,7 @@ pub use self::{
         CREDENTIAL_MAX, Credential, CredentialError, Hidden, Source, SourceError, find, none_besides,
         only_one,
     },
-    denial::{Denial, Invalid, Scheme, challenge},
+    denial::{Denial, Guess, Invalid, Scheme, challenge},
     forward::ForwardConfig,
     renewal::{RenewalMessage, RenewalRule},
     secret::Secret,

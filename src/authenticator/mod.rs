@@ -30,7 +30,7 @@ use tokio::time::timeout;
 pub use self::{forward::Clients, keepers::Keepers};
 use crate::{
     auth::{
-        self, AuthConfig, ClientCertificateConfig, Credential, Denial, Hidden, Identity, MethodConfig,
+        self, AuthConfig, ClientCertificateConfig, Credential, Denial, Guess, Hidden, Identity, MethodConfig,
         Requirement, Scheme, Secret, basic::Login,
     },
     certificate::TlsFacts,
@@ -131,6 +131,11 @@ pub async fn authenticate(
         return Err((denial, challenges));
     }
     Err((Denial::Missing, challenges_of(methods)))
+}
+
+/// Whether someone could find the credential of the request by trying.
+pub fn guess(methods: &[Arc<Authenticator>], request: &router::Request<'_>) -> Guess {
+    methods.iter().find_map(|method| method.guess(request)).unwrap_or(Guess::Impossible)
 }
 
 /// The challenges for a client that has no credential.
@@ -255,6 +260,21 @@ impl Authenticator {
             (_, None) => return Ok(None),
         };
         Ok(Some(Accepted { identity, credential: found, upstream_headers }))
+    }
+
+    /// Whether someone could find the credential for this method by trying; `None` if the request has none.
+    fn guess(&self, request: &router::Request<'_>) -> Option<Guess> {
+        let (is_there, guess) = match &self.method {
+            Method::Basic(_) => (!matches!(Login::find(request), Ok(None)), Guess::Possible),
+            Method::ApiKeys(_) => {
+                (!matches!(auth::find(&self.config.from, request), Ok(None)), Guess::Possible)
+            }
+            Method::Jwt(_) => {
+                (!matches!(auth::find(&self.config.from, request), Ok(None)), Guess::Impossible)
+            }
+            Method::Forward(_) | Method::ClientCertificate(_) => (false, Guess::Impossible),
+        };
+        is_there.then_some(guess)
     }
 
     /// Whose credential it is. `now` is in seconds since 1970.

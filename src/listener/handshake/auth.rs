@@ -10,7 +10,7 @@ use actix_http::{
 use super::context::RequestContext;
 use crate::{
     auth::{Denial, Hidden, Identity, Invalid, none_besides, only_one},
-    authenticator::{Accepted, Authenticator, Offer, authenticate},
+    authenticator::{Accepted, Authenticator, Offer, authenticate, guess},
     listener::{answer::Refusal, configuration::WorkerRoute, state::ListenerState},
     session::{Lifetime, Moment},
 };
@@ -44,7 +44,8 @@ pub(super) async fn check(
         tls: context.tls.as_deref(),
         clients: &routed.auth_clients,
     };
-    let attempt = match state.admission.attempts.begin(context.peer.ip(), Instant::now()) {
+    let guess = guess(&routed.auth, &offer.request);
+    let attempt = match state.admission.attempts.begin(context.peer.ip(), guess, Instant::now()) {
         Ok(attempt) => attempt,
         Err(full) => {
             context.hide(hidden);
@@ -55,8 +56,9 @@ pub(super) async fn check(
         Ok(()) => authenticate(&routed.auth, &routed.route.require, &offer).await,
         Err(error) => Err(denied(routed, Denial::Malformed(error), None)),
     };
-    if matches!(&decision, Err((Denial::Invalid(error), _)) if error.is_guess()) {
-        attempt.count_wrong(Instant::now());
+    match &decision {
+        Err((Denial::Invalid(error), _)) if error.is_guess() => attempt.end_wrong(Instant::now()),
+        _ => attempt.end(),
     }
     let decision = decision.and_then(|accepted| {
         match objection(routed, &accepting(routed, &accepted.identity), &accepted, &offer) {
