@@ -54,21 +54,23 @@ impl<O> Delivery<O> {
     }
 
     /// Sends the reply to an event or to one of its copies, and settles it. If the event has already been reported
-    /// as failed, the reply counts as a push.
+    /// as failed, the reply counts as a push. Returns the event's outcome, if it has it now.
     pub fn reply(
         &mut self,
         event: EventNumber,
         outputs: impl IntoIterator<Item = O>,
         mut emit: impl FnMut(O),
-    ) {
+    ) -> Option<Outcome> {
         match self.ledger.settle(event, Outcome::Answered) {
             Settled::Unknown => self.push(outputs, emit),
             Settled::Partly(position) => self.put(position, outputs, &mut emit),
-            Settled::Done(position) => {
+            Settled::Done(position, outcome) => {
                 self.put(position, outputs, &mut emit);
                 self.close(position, emit);
+                return Some(outcome);
             }
         }
+        None
     }
 
     /// Sends a push. It does not overtake replies that the upstream sent before it.
@@ -83,11 +85,11 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Settles an event, or one of its copies, that needs no reply.
-    pub fn settle(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
-        if let Settled::Done(position) = self.ledger.settle(event, outcome) {
-            self.close(position, emit);
-        }
+    /// Settles an event, or one of its copies, that needs no reply. Returns the event's outcome, if it has it now.
+    pub fn settle(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) -> Option<Outcome> {
+        let Settled::Done(position, outcome) = self.ledger.settle(event, outcome) else { return None };
+        self.close(position, emit);
+        Some(outcome)
     }
 
     /// Records that an event failed. Returns true when it needs an error reply; false when it already has an
@@ -124,19 +126,20 @@ impl<O> Delivery<O> {
     }
 
     /// Sends the error reply of an event, and settles the event. An errors pipeline may make several error
-    /// replies; those after the first count as pushes.
+    /// replies; those after the first count as pushes. Returns the event's outcome, if it has it now.
     pub fn error(
         &mut self,
         event: EventNumber,
         outputs: impl IntoIterator<Item = O>,
         mut emit: impl FnMut(O),
-    ) {
+    ) -> Option<Outcome> {
         if !self.ledger.is_failing(event) {
-            return self.error_unowned(event, outputs, emit);
+            self.error_unowned(event, outputs, emit);
+            return None;
         }
         let position = self.ledger.position(event);
         self.put(position, outputs, &mut emit);
-        self.end_error(event, Outcome::Errored, emit);
+        self.end_error(event, Outcome::Errored, emit)
     }
 
     fn error_unowned(
@@ -159,14 +162,15 @@ impl<O> Delivery<O> {
         }
     }
 
-    /// Settles a failed event whose error reply was dropped by an errors pipeline.
-    pub fn error_dropped(&mut self, event: EventNumber, emit: impl FnMut(O)) {
-        self.end_without_message(event, Outcome::Dropped, emit);
+    /// Settles a failed event whose error reply was dropped by an errors pipeline. Returns the event's outcome, if it
+    /// has it now.
+    pub fn error_dropped(&mut self, event: EventNumber, emit: impl FnMut(O)) -> Option<Outcome> {
+        self.end_without_message(event, Outcome::Dropped, emit)
     }
 
-    /// Settles a failed event without a message to the client.
-    pub fn error_unreported(&mut self, event: EventNumber, emit: impl FnMut(O)) {
-        self.end_without_message(event, Outcome::Errored, emit);
+    /// Settles a failed event without a message to the client. Returns the event's outcome, if it has it now.
+    pub fn error_unreported(&mut self, event: EventNumber, emit: impl FnMut(O)) -> Option<Outcome> {
+        self.end_without_message(event, Outcome::Errored, emit)
     }
 
     /// Whether an event has failed and its error reply has not arrived yet.
@@ -195,20 +199,27 @@ impl<O> Delivery<O> {
         &self.figures
     }
 
-    fn end_error(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
-        if let Settled::Done(position) = self.ledger.errored(event, outcome) {
-            self.close(position, emit);
-        }
+    fn end_error(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) -> Option<Outcome> {
+        let Settled::Done(position, outcome) = self.ledger.errored(event, outcome) else { return None };
+        self.close(position, emit);
+        Some(outcome)
     }
 
-    fn end_without_message(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) {
+    fn end_without_message(
+        &mut self,
+        event: EventNumber,
+        outcome: Outcome,
+        emit: impl FnMut(O),
+    ) -> Option<Outcome> {
         if self.ledger.is_failing(event) {
-            self.end_error(event, outcome, emit);
-        } else if let Some(position) = self.take_unowned(event)
+            return self.end_error(event, outcome, emit);
+        }
+        if let Some(position) = self.take_unowned(event)
             && !self.ordered
         {
             self.close(position, emit);
         }
+        None
     }
 
     fn put(

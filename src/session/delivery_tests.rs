@@ -40,9 +40,9 @@ impl ModelLedger {
         self.open.get_mut(&event).filter(|open| !open.failing)
     }
 
-    /// Settles an event or one of its copies. Returns whether all copies have ended; `None` if there is
+    /// Settles an event or one of its copies. Returns the outcome if all copies have ended; `None` if there is
     /// nothing to settle.
-    fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Option<bool> {
+    fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Option<Option<Outcome>> {
         let open = self.not_failed(event)?;
         open.copies -= 1;
         open.gravest = open.gravest.max(outcome);
@@ -50,7 +50,7 @@ impl ModelLedger {
         if ended {
             self.end(event, gravest);
         }
-        Some(ended)
+        Some(ended.then_some(gravest))
     }
 
     fn end(&mut self, event: EventNumber, outcome: Outcome) {
@@ -129,14 +129,14 @@ impl ModelDelivery {
             None => self.push(outputs),
             Some(ended) => {
                 self.put(position, outputs);
-                self.close(position.filter(|_| ended));
+                self.close(position.filter(|_| ended.is_some()));
             }
         }
     }
 
     fn settle(&mut self, event: EventNumber, outcome: Outcome) {
         let position = self.ledger.open.get(&event).and_then(|open| open.position);
-        let ended = self.ledger.settle(event, outcome) == Some(true);
+        let ended = self.ledger.settle(event, outcome).flatten().is_some();
         self.close(position.filter(|_| ended));
     }
 
@@ -370,8 +370,8 @@ proptest! {
                     let outcome = if let Operation::Settle(_, outcome) = operation { outcome } else { Outcome::Answered };
                     let expected = match model.settle(event, outcome) {
                         None => Settled::Unknown,
-                        Some(true) => Settled::Done(None),
-                        Some(false) => Settled::Partly(None),
+                        Some(Some(gravest)) => Settled::Done(None, gravest),
+                        Some(None) => Settled::Partly(None),
                     };
                     prop_assert_eq!(ledger.settle(event, outcome), expected);
                 }
@@ -381,7 +381,7 @@ proptest! {
                 }
                 Operation::Error(event, _) if model.is_failing(event) => {
                     model.end(event, Outcome::Errored);
-                    prop_assert_eq!(ledger.errored(event, Outcome::Errored), Settled::Done(None));
+                    prop_assert_eq!(ledger.errored(event, Outcome::Errored), Settled::Done(None, Outcome::Errored));
                 }
                 _ => {}
             }

@@ -22,6 +22,18 @@ pub enum Outcome {
     Errored,
 }
 
+impl Outcome {
+    /// The name in lines of taps.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Delivered => "delivered",
+            Self::Answered => "answered",
+            Self::Errored => "errored",
+        }
+    }
+}
+
 /// Events accepted and not yet settled, in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -48,8 +60,8 @@ struct LedgerEntry {
 /// The result of settling an event or one of its copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The event has its outcome. Its position, if any, can be closed.
-    Done(Option<Position>),
+    /// The event has this outcome. Its position, if any, can be closed.
+    Done(Option<Position>, Outcome),
     /// Other copies of the event have not ended.
     Partly(Option<Position>),
     /// The event does not exist, has failed, or has an outcome already.
@@ -96,7 +108,7 @@ impl Ledger {
         if entry.copies > 0 {
             return Settled::Partly(entry.position);
         }
-        Settled::Done(self.close(at))
+        self.close(at)
     }
 
     /// Records that an event failed. Returns true the first time: the event then needs an error reply. Call
@@ -116,7 +128,7 @@ impl Ledger {
     pub fn errored(&mut self, event: EventNumber, outcome: Outcome) -> Settled {
         let Some(at) = self.index(event) else { return Settled::Unknown };
         self.open[at].outcome = outcome;
-        Settled::Done(self.close(at))
+        self.close(at)
     }
 
     /// Whether a pipeline has copied an unsettled event. One of the copies may have been delivered.
@@ -163,8 +175,8 @@ impl Ledger {
         self.figures.counts()
     }
 
-    fn close(&mut self, at: usize) -> Option<Position> {
-        let entry = self.open.remove(at)?;
+    fn close(&mut self, at: usize) -> Settled {
+        let Some(entry) = self.open.remove(at) else { return Settled::Unknown };
         self.figures.count(|tally| match entry.outcome {
             Outcome::Dropped => tally.dropped.add(1),
             Outcome::Delivered => tally.delivered.add(1),
@@ -172,7 +184,7 @@ impl Ledger {
             Outcome::Errored => tally.errored.add(1),
         });
         memory::shrink_if_idle(&mut self.open);
-        entry.position
+        Settled::Done(entry.position, entry.outcome)
     }
 
     fn find(&mut self, event: EventNumber) -> Option<&mut LedgerEntry> {
@@ -201,7 +213,7 @@ mod tests {
     fn an_event_is_settled_once() {
         let mut ledger = Ledger::default();
         ledger.accept(EventNumber(3), None);
-        assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Done(None));
+        assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Done(None, Outcome::Answered));
         assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Unknown);
         assert!(!ledger.fail(EventNumber(3)));
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
@@ -214,7 +226,7 @@ mod tests {
         assert!(ledger.fail(EventNumber(0)));
         assert!(!ledger.fail(EventNumber(0)));
         assert_eq!(ledger.settle(EventNumber(0), Outcome::Answered), Settled::Unknown);
-        assert_eq!(ledger.errored(EventNumber(0), Outcome::Errored), Settled::Done(None));
+        assert_eq!(ledger.errored(EventNumber(0), Outcome::Errored), Settled::Done(None, Outcome::Errored));
         assert_eq!(ledger.counts(), Counts { accepted: 1, errored: 1, ..Counts::default() });
     }
 
@@ -224,7 +236,7 @@ mod tests {
         ledger.accept(EventNumber(0), None);
         ledger.copied(EventNumber(0));
         assert_eq!(ledger.settle(EventNumber(0), Outcome::Answered), Settled::Partly(None));
-        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(None));
+        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(None, Outcome::Answered));
         assert_eq!(ledger.counts(), Counts { accepted: 1, answered: 1, ..Counts::default() });
     }
 
@@ -241,9 +253,15 @@ mod tests {
         assert_eq!(ledger.position(EventNumber(1)), Some(second));
         ledger.copied(EventNumber(0));
         assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Partly(Some(first)));
-        assert_eq!(ledger.settle(EventNumber(0), Outcome::Dropped), Settled::Done(Some(first)));
+        assert_eq!(
+            ledger.settle(EventNumber(0), Outcome::Dropped),
+            Settled::Done(Some(first), Outcome::Dropped)
+        );
         assert_eq!(ledger.position(EventNumber(0)), None);
-        assert_eq!(ledger.errored(EventNumber(1), Outcome::Errored), Settled::Done(Some(second)));
+        assert_eq!(
+            ledger.errored(EventNumber(1), Outcome::Errored),
+            Settled::Done(Some(second), Outcome::Errored)
+        );
     }
 
     #[test]
@@ -328,7 +346,7 @@ mod tests {
                     Operation::Settle(event, outcome) => (event, ledger.settle(event, outcome)),
                     Operation::Errored(event) => (event, ledger.errored(event, Outcome::Errored)),
                 };
-                if let (event, Settled::Done(_)) = settled {
+                if let (event, Settled::Done(..)) = settled {
                     prop_assert!(done.insert(event), "{:?} settled twice", event);
                 }
             }
