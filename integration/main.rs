@@ -92,6 +92,7 @@ mod sockets;
 mod streaming;
 mod subprotocols;
 mod supervision;
+mod tap;
 mod tls_listener;
 mod tls_upstreams;
 mod tokens;

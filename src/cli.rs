@@ -1,5 +1,9 @@
 //! The command line: commands, options and exit codes.
 
+mod tap;
+
+pub use self::tap::{Access, Replay, Tap};
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -103,7 +107,7 @@ Writes towline.1, and a page for each command, such as towline-run.1. Existing p
 
 /// A programmable WebSocket proxy. When an upstream is lost, it keeps the client (the default for requests), or
 /// closes it and names the messages that may be lost (the default for streams)
-#[derive(Debug, Parser, PartialEq, Eq)]
+#[derive(Debug, Parser, PartialEq)]
 #[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub struct Cli {
     /// The command.
@@ -112,7 +116,7 @@ pub struct Cli {
 }
 
 /// The commands of the program.
-#[derive(Debug, Subcommand, PartialEq, Eq)]
+#[derive(Debug, Subcommand, PartialEq)]
 pub enum Command {
     /// Run the proxy
     #[command(after_help = RUN_EXAMPLES)]
@@ -132,6 +136,12 @@ pub enum Command {
     /// Check the health of a running proxy
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(Health),
+    /// Follow the messages and outcomes of a running proxy
+    #[command(after_help = tap::TAP_EXAMPLES)]
+    Tap(Tap),
+    /// Send the messages of a record again, and compare what comes back
+    #[command(after_help = tap::REPLAY_EXAMPLES)]
+    Replay(Replay),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

@@ -41,6 +41,8 @@
 //! server                      the process: live sessions, the configuration, the drain
 //! metrics                     what Prometheus scrapes
 //! admin                       the admin server: health pages and the API of operators
+//! tap                         lets an operator follow messages and outcomes
+//! recording, replay           lines of a tap in a file; sends them again and compares what comes back
 //! echo                        the demo upstream
 //! tools                       programs without a proxy: evaluation and formatting
 //! ```
@@ -77,7 +79,9 @@ pub mod pipeline;
 pub mod policy;
 pub mod processor;
 pub mod rate;
+pub mod recording;
 pub mod reload;
+pub mod replay;
 pub mod reply;
 pub mod restart;
 pub mod router;
@@ -87,6 +91,7 @@ pub mod session;
 pub mod settings;
 pub mod spelling;
 pub mod supervisor;
+pub mod tap;
 pub mod template;
 pub mod tools;
 pub mod turn;

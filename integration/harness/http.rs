@@ -1,7 +1,7 @@
 //! Heads of HTTP requests and responses, and a socket to which a test can write any bytes.
 
 use std::{
-    io::{self, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpStream},
 };
 
@@ -115,10 +115,27 @@ impl Raw {
     /// Connects and completes a valid handshake, with a small receive buffer, which is soon full if the test
     /// does not read.
     pub fn upgraded_narrow(addr: SocketAddr) -> Self {
+        Self::connect_narrow(addr).shaken()
+    }
+
+    /// Connects with a small receive buffer, which is soon full if the test does not read.
+    pub fn connect_narrow(addr: SocketAddr) -> Self {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(8 << 10).unwrap();
         socket.connect(&addr.into()).unwrap();
-        Self::with(socket.into()).shaken()
+        Self::with(socket.into())
+    }
+
+    /// Reads one chunk of a body that is sent in chunks.
+    #[track_caller]
+    pub fn chunk(&mut self) -> String {
+        let mut size = String::new();
+        self.reader.read_line(&mut size).expect("a chunk");
+        let size = usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("no chunk: {size:?}"));
+        let mut bytes = vec![0; size + 2];
+        self.reader.read_exact(&mut bytes).expect("a whole chunk");
+        bytes.truncate(size);
+        String::from_utf8(bytes).unwrap()
     }
 
     /// Writes bytes. Ignores errors, because the peer may have disconnected.

@@ -6,12 +6,15 @@ mod echo;
 mod error;
 mod eval;
 mod fmt;
+mod follow;
 mod generate;
 mod health;
 mod init;
+mod replay;
 mod run;
 mod signals;
 mod source;
+mod tap;
 
 use std::{
     io::{self, Write},
@@ -34,6 +37,8 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Demo(options) => demo::demo(options.config.as_deref()),
         Command::Echo(options) => echo::echo(options.bind),
         Command::Health(options) => health::health(&options.url),
+        Command::Tap(options) => tap::tap(&options),
+        Command::Replay(options) => replay::replay(&options),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Completions(options) => generate::completions(options.shell),

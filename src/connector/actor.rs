@@ -40,6 +40,7 @@ use crate::{
     },
     format_error::FormatError,
     settings::Upstream,
+    tap::{Direction, MessageRole, SessionTap},
     turn::{Driven, drive},
     upstream::{Announced, DialError, Dialed, Dialing, Lease, Quiet},
     wire::{Message, Role},
@@ -58,6 +59,8 @@ pub struct Connector {
     traffic: Option<Arc<EndpointFigures>>,
     /// Whether the endpoint is counted separately.
     counts_endpoint: bool,
+    /// What taps see of the session; `None` if the settings forbid taps.
+    tap: Option<Arc<SessionTap>>,
     /// The upstream's `buffer`: the bytes that were read from the upstream and are not written to the client
     /// yet.
     budget: Arc<Budget>,
@@ -161,6 +164,7 @@ impl Connector {
             figures: links.figures,
             traffic: None,
             counts_endpoint: links.counts_endpoint,
+            tap: links.tap,
             budget: links.budget,
             exchange: InFlight::new(
                 upstream.exchange,
@@ -257,6 +261,9 @@ impl Connector {
     }
 
     fn send(&mut self, envelope: Envelope, now: Instant) {
+        if let Some(tap) = self.open_tap() {
+            tap.offer_event(Direction::ToUpstream, MessageRole::Request, &envelope.event);
+        }
         if self.recovering.is_some() {
             return self.send_recorded(envelope, now);
         }
@@ -282,6 +289,11 @@ impl Connector {
                 ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
             }
         }
+    }
+
+    /// The session's tap, if any tap is open.
+    fn open_tap(&self) -> Option<&SessionTap> {
+        self.tap.as_deref().filter(|tap| tap.is_open())
     }
 
     /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget is

@@ -22,6 +22,7 @@ use crate::{
     failure::Failure,
     figures::SessionFigures,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
+    tap::SessionTap,
     upstream::{Announced, Destination, Dialed, Dialing, Quiet},
     wire::CloseFrame,
 };
@@ -44,6 +45,8 @@ pub struct ConnectorLinks {
     pub tracker: Arc<AckTracker>,
     /// The session's figures.
     pub figures: Arc<SessionFigures>,
+    /// The session's tap; `None` if the settings forbid taps.
+    pub tap: Option<Arc<SessionTap>>,
     /// The upstream's `buffer`: the bytes that the session's connectors have read and that are not written to
     /// the client yet.
     pub budget: Arc<Budget>,

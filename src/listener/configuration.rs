@@ -8,8 +8,9 @@ use crate::{
     authenticator::{Authenticator, Clients},
     net::Network,
     router::Router,
-    server::Configuration,
+    server::{Configuration, SessionId},
     settings::{Listener, Route, Settings},
+    tap::{Redaction, SessionLabels, SessionTap, Taps},
     upstream::{Dialer, Upstream},
 };
 
@@ -24,6 +25,8 @@ pub struct Routing {
     limits: Vec<Arc<KeyLimits>>,
     /// The format of the access log; `None` when it is off.
     access: Option<Arc<LineFormat>>,
+    /// What taps mask; `None` if there are no taps.
+    tap_redaction: Option<Arc<Redaction>>,
 }
 
 /// A configuration in the form that one listener uses on one worker thread.
@@ -82,12 +85,18 @@ impl Routing {
         });
         let authenticators = authenticators.collect();
         let (listeners, access) = (settings.listeners.clone(), settings.access.clone());
-        Self { listeners, routes, authenticators, limits, access }
+        let tap_redaction = settings.admin.as_ref().and_then(|admin| admin.tap.clone());
+        Self { listeners, routes, authenticators, limits, access, tap_redaction }
     }
 
     /// The format of the access log; `None` when it is off.
     pub fn access(&self) -> Option<&Arc<LineFormat>> {
         self.access.as_ref()
+    }
+
+    /// What taps mask; `None` if the settings forbid taps.
+    pub fn tap_redaction(&self) -> Option<&Arc<Redaction>> {
+        self.tap_redaction.as_ref()
     }
 
     fn authenticator(&self, name: &str) -> Option<&Arc<Authenticator>> {
@@ -179,6 +188,14 @@ impl WorkerConfiguration {
         let listener = Arc::clone(shared.listener(&listener.name).unwrap_or(listener));
         let router = shared.router(&listener.name);
         Rc::new(Self { shared, listener, router })
+    }
+
+    /// The tap of a new session; `None` if the settings forbid taps.
+    pub fn tap_of(&self, id: SessionId, taps: &Arc<Taps>, route: &Route) -> Option<Arc<SessionTap>> {
+        self.shared.tap_redaction()?;
+        let (listener, route) = (self.listener.name.clone(), route.name.clone());
+        let labels = SessionLabels { source: id.listener, stream: id.number, listener, route };
+        Some(SessionTap::new(taps, labels))
     }
 }
 

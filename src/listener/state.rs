@@ -23,6 +23,7 @@ use crate::{
     net::Network,
     server::{Configurations, Registry},
     settings::{Listener, Settings},
+    tap::Taps,
 };
 
 /// The state that all listeners share on all threads.
@@ -43,6 +44,8 @@ pub struct ServerState {
     pub refusals: RefusalCounts,
     /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
     drain_time: AtomicU64,
+    /// The open taps.
+    pub taps: Arc<Taps>,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
@@ -91,6 +94,7 @@ impl ServerState {
             cells: Arc::default(),
             refusals: RefusalCounts::default(),
             drain_time: AtomicU64::new(drain_time(settings)),
+            taps: Arc::default(),
             registry,
             next_streams: Mutex::default(),
         })

@@ -42,6 +42,7 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
     ("listener", "max_new_sessions", AtOnce),
     ("listener", "address_rate.", AtOnce),
     ("route", "limits", AtOnce),
+    ("admin", "tap", NewSessions),
 ];
 
 /// When the change of a key takes effect. `kind` is the kind of its section, such as `listener`.

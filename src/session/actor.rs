@@ -6,6 +6,7 @@
 //! * [`ending`]: drains and closes the session.
 //! * [`expiring`]: the end of the session's lifetime.
 //! * [`renewing`]: the renewal of the client's credential.
+//! * [`tapping`]: what taps see.
 
 mod admitting;
 mod delivering;
@@ -13,6 +14,7 @@ mod ending;
 mod expiring;
 mod failing;
 mod renewing;
+mod tapping;
 
 use std::{
     fmt,
@@ -27,6 +29,7 @@ use self::{
     admitting::Limiters,
     ending::{CloseIntent, SessionState},
     expiring::Expiry,
+    tapping::{Tapping, Undecoded},
 };
 use super::{
     delivery::Delivery,
@@ -100,6 +103,8 @@ pub struct Session {
     errors: Batch,
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
+    /// What taps see of the session; `None` if the settings forbid taps.
+    tapping: Option<Box<Tapping>>,
     opened: Instant,
     /// The line of the access log; `None` without one.
     access: Option<Box<AccessEntry>>,
@@ -135,6 +140,7 @@ impl Session {
             rates,
             lifetime,
             access,
+            tap,
             guard,
         } = parts;
         let budget = Budget::new(listener.limits.buffer, &global_budget);
@@ -166,6 +172,7 @@ impl Session {
             batch: Batch::default(),
             errors: Batch::default(),
             messages: Vec::new(),
+            tapping: tap.map(Tapping::new),
             opened: Instant::now(),
             access,
             _guard: guard,
@@ -209,6 +216,7 @@ impl Session {
                 let bytes = message.len();
                 self.figures.count(|tally| tally.received.message(bytes));
                 self.figures.active(self.batch.now_ns());
+                self.tap_message(&message);
                 match self.has_outlived() {
                     true => self.reject(Failure::outlived()),
                     false => self.admit(message),
@@ -254,6 +262,7 @@ impl Session {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
+        self.tap_event(&event);
         self.batch.push(Envelope { event, kind: Kind::Request, ticket, permit, class: None });
     }
 
@@ -262,6 +271,7 @@ impl Session {
     fn reject(&mut self, failure: Failure) {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
+        self.tap_undecoded(ticket.event(), Undecoded::Refused);
         self.fail(ticket.redeem(), Cause::Message, failure, None);
     }
 

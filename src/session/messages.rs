@@ -27,6 +27,7 @@ use crate::{
     rate::SharedLimit,
     settings::{Listener, Upstream},
     supervisor::{SessionOver, StopUpstream},
+    tap::SessionTap,
     wire::CloseFrame,
 };
 
@@ -56,6 +57,8 @@ pub struct Parts {
     pub global_budget: Arc<GlobalBudget>,
     /// The rate limits that the session shares with others.
     pub rates: Vec<SharedLimit>,
+    /// The session's tap; `None` if the settings forbid taps.
+    pub tap: Option<Arc<SessionTap>>,
     /// How long the session lasts; `None` if nothing limits it.
     pub lifetime: Option<Lifetime>,
     /// The line of the access log; `None` without one.

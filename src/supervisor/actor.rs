@@ -207,6 +207,7 @@ impl Supervisor {
             tracker: Arc::clone(&self.links.tracker),
             figures: Arc::clone(&self.links.figures),
             counts_endpoint: is_own,
+            tap: self.links.tap.clone(),
             budget: Arc::clone(&self.links.budget),
             room: self.links.room,
             reads_origin: self.links.reads_origin,

@@ -19,6 +19,7 @@ use crate::{
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
     settings,
+    tap::SessionTap,
     upstream::Announced,
     wire::CloseFrame,
 };
@@ -33,6 +34,8 @@ pub struct SupervisorLinks {
     pub tracker: Arc<AckTracker>,
     /// The session's figures.
     pub figures: Arc<SessionFigures>,
+    /// The session's tap; `None` if the settings forbid taps.
+    pub tap: Option<Arc<SessionTap>>,
     /// The upstream's `buffer`: the bytes that the connectors have read and that are not written to the
     /// client yet.
     pub budget: Arc<Budget>,

@@ -19,6 +19,7 @@ use crate::{
     session::{self, FirstData, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
+    tap::SessionTap,
     upstream::{Announced, DialPlan, First},
 };
 
@@ -33,16 +34,17 @@ pub struct UpstreamStart {
 /// Starts a session and all actors that belong to it.
 pub fn start(parts: Parts, route: &Arc<Route>, upstream_start: Option<UpstreamStart>) -> Addr<Session> {
     let (tracker, figures) = (Arc::clone(&parts.tracker), Arc::clone(&parts.figures));
+    let tap = parts.tap.clone();
     let global_budget = Arc::clone(&parts.global_budget);
     let room = parts.listener.limits.buffer;
     Session::start(parts, |session| {
-        link_actors(session, (&tracker, &figures), &global_budget, room, route, upstream_start)
+        link_actors(session, (&tracker, &figures, tap), &global_budget, room, route, upstream_start)
     })
 }
 
 fn link_actors(
     session: &Addr<Session>,
-    (tracker, figures): (&Arc<AckTracker>, &Arc<SessionFigures>),
+    (tracker, figures, tap): (&Arc<AckTracker>, &Arc<SessionFigures>, Option<Arc<SessionTap>>),
     global_budget: &Arc<GlobalBudget>,
     room: usize,
     route: &Arc<Route>,
@@ -53,16 +55,7 @@ fn link_actors(
     let errors = LazyChain::new(route, &to_session, errors_room(room, route));
     let chain = PipelineChain { tracker, to_session: &to_session, room, announced: None };
     let Some(UpstreamStart { plan, first }) = upstream_start else {
-        let incoming = chain.start(&route.incoming, Output::End);
-        let incoming = incoming.head.map_or(Output::End, Output::Next);
-        return session::SessionLinks {
-            incoming,
-            errors,
-            supervisor: None,
-            upstream_budget: None,
-            replies_errors,
-            first_data: None,
-        };
+        return without_upstream(&chain, route, errors);
     };
     let announced = route.moves().then(Announced::default);
     let room_of_both = room + plan.settings().limits.buffer;
@@ -85,6 +78,7 @@ fn link_actors(
                 back: outgoing.unwrap_or_else(|| Edge::to(session)),
                 tracker: Arc::clone(tracker),
                 figures: Arc::clone(figures),
+                tap,
                 budget: Arc::clone(&budget),
                 room,
                 keeps_client: route.keeps_client(),
@@ -99,6 +93,23 @@ fn link_actors(
     let supervisor = SupervisorEdge { over: Edge::to(&supervisor), stop_upstream: Edge::rare(&supervisor) };
     let (supervisor, upstream_budget) = (Some(supervisor), Some(budget));
     session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors, first_data }
+}
+
+/// The links of a session whose pipelines answer all events.
+fn without_upstream(
+    chain: &PipelineChain<'_>,
+    route: &Arc<Route>,
+    errors: LazyChain,
+) -> session::SessionLinks {
+    let incoming = chain.start(&route.incoming, Output::End);
+    session::SessionLinks {
+        incoming: incoming.head.map_or(Output::End, Output::Next),
+        errors,
+        supervisor: None,
+        upstream_budget: None,
+        replies_errors: route.replies_errors(),
+        first_data: None,
+    }
 }
 
 /// Whether a URL is that of the route's own upstream.

@@ -62,6 +62,7 @@ impl Rig {
         let tracker = AckTracker::new(1, 0);
         let ((output, attaches), (session, back)) = (Double::begin(), Double::begin());
         let links = SupervisorLinks {
+            tap: None,
             output: Edge::to(&output),
             back: Edge::to(&session),
             tracker: Arc::clone(&tracker),

@@ -154,6 +154,7 @@ impl TestBed {
         let tracker = AckTracker::new(1, 0);
         self.tracker = Arc::downgrade(&tracker);
         let parts = Parts {
+            tap: None,
             tracker,
             figures: Arc::default(),
             listener: Arc::clone(&self.settings.listeners[0]),

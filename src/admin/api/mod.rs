@@ -1,6 +1,16 @@
 //! The pages below `/api`, as JSON.
 
+mod tap;
+
 use actix_web::web;
 
+use super::error::ApiError;
+
 /// Adds the pages.
-pub(super) fn configure(_routes: &mut web::ServiceConfig) {}
+pub(super) fn configure(routes: &mut web::ServiceConfig) {
+    routes.service(
+        web::resource("/api/tap")
+            .route(web::get().to(tap::tap))
+            .default_service(web::to(|| async { Err::<String, _>(ApiError::method("GET")) })),
+    );
+}

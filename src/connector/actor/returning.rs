@@ -6,6 +6,7 @@ use crate::{
     event::{Data, Event, Value},
     failure::Failure,
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Permit, Ticket},
+    tap::{Direction, MessageRole},
 };
 
 impl Connector {
@@ -65,6 +66,10 @@ impl Connector {
             origin: self.origin.clone(),
             ingest_ns: self.batch.now_ns(),
         };
+        if let Some(tap) = self.open_tap() {
+            let role = if kind == Kind::Push { MessageRole::Push } else { MessageRole::Reply };
+            tap.offer_event(Direction::FromUpstream, role, &event);
+        }
         self.batch.push(Envelope { event, kind, ticket, permit: Some(permit), class: None });
     }
 }

@@ -313,9 +313,11 @@ impl Handshake {
             }
             None => renewal,
         });
+        let tap = configuration.tap_of(id, &worker.server.taps, &route);
         let parts = Parts {
             tracker,
             figures,
+            tap,
             listener: Arc::clone(listener),
             upstream: route.upstream.clone(),
             socket: stream,

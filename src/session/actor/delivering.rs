@@ -59,6 +59,7 @@ impl Session {
     pub(super) fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
+        self.tap_sent(kind, cause, event);
         if kind == Kind::Error && self.messages.is_empty() {
             self.down.forget_notice(event);
         }
@@ -71,13 +72,17 @@ impl Session {
         let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
-        match (kind, cause) {
+        let outcome = match (kind, cause) {
             (Kind::Error, _) => self.delivery.error(event, outputs, emit),
-            (Kind::Push, _) | (_, Cause::Push) => self.delivery.push(outputs, emit),
+            (Kind::Push, _) | (_, Cause::Push) => {
+                self.delivery.push(outputs, emit);
+                None
+            }
             (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => {
                 self.delivery.reply(event, outputs, emit)
             }
-        }
+        };
+        self.tap_outcome(event, outcome);
     }
 
     /// Applies the outcomes that tickets have reported. With a `task`, later acks wake it; while the session
@@ -103,21 +108,26 @@ impl Session {
     fn acked(&mut self, event: EventNumber, cause: Cause, status: AckStatus) {
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
-        match (status, cause) {
-            (AckStatus::Copied, Cause::Message) => self.delivery.copied(event),
+        let outcome = match (status, cause) {
+            (AckStatus::Copied, Cause::Message) => {
+                self.delivery.copied(event);
+                None
+            }
             (AckStatus::Delivered, Cause::Message) => self.delivery.settle(event, Outcome::Delivered, emit),
             (AckStatus::Dropped, Cause::Message) => self.delivery.settle(event, Outcome::Dropped, emit),
             (AckStatus::Dropped, Cause::Error) => {
-                self.delivery.error_dropped(event, emit);
+                let outcome = self.delivery.error_dropped(event, emit);
                 self.down.forget_notice(event);
+                outcome
             }
-            (AckStatus::Failed(failure), cause) => self.fail(event, cause, *failure, None),
+            (AckStatus::Failed(failure), cause) => return self.fail(event, cause, *failure, None),
             (AckStatus::Lost, Cause::Message | Cause::Error) => {
-                self.fail(event, cause, Failure::lost(), None)
+                return self.fail(event, cause, Failure::lost(), None);
             }
             // The outcome of a push is of no interest, and an error event has no copies to count.
-            (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => {}
-        }
+            (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => None,
+        };
+        self.tap_outcome(event, outcome);
     }
 
     /// Ends the session after one of its actors died, because the session cannot work without it. The actor's

@@ -63,6 +63,7 @@ impl Session {
         }
         let failure = self.delivery.failure_of(event, failure);
         self.figures.failed(&failure);
+        self.tap_failure(event, cause, &failure);
         self.note_loss(event, cause, &failure);
         // A client that renews knows these messages, whatever the route says.
         if self.links.replies_errors || failure.kind == FailureKind::Renewal {
@@ -86,7 +87,8 @@ impl Session {
     /// has a close code for the failure.
     fn close_for(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         let down = &mut self.down;
-        self.delivery.error_unreported(event, |frame| down.emit(frame));
+        let outcome = self.delivery.error_unreported(event, |frame| down.emit(frame));
+        self.tap_outcome(event, outcome);
         let id = self.tracker.id(event);
         let is_ending = self.ending.is_some() || !matches!(self.state, SessionState::Open);
         match reply::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
@@ -188,13 +190,13 @@ impl Session {
         if !self.is_error_due(number, cause) {
             return;
         }
-        let failure = Failure::rejected(before_upstream);
+        let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
         self.figures.failed(&failure);
+        self.tap_failure(number, cause, &failure);
         if self.links.replies_errors {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
         } else {
-            let failure = self.delivery.failure_of(number, failure);
             self.close_for(number, cause, &failure);
         }
     }

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Session, SessionState, expiring::Expiry};
+use super::{Session, SessionState, expiring::Expiry, tapping::Undecoded};
 use crate::{
     auth::{Denial, Identity, RenewalMessage, Secret},
     event::{Meta, Record, Value},
@@ -28,6 +28,7 @@ impl Session {
     pub(super) fn renew(&mut self, message: RenewalMessage) {
         let ticket = self.tracker.issue(Cause::Message);
         self.delivery.accept(ticket.event());
+        self.tap_undecoded(ticket.event(), Undecoded::Secret);
         let Some(renewals) = &mut self.renewals else { return };
         if let Err((ticket, failure)) = renewals.start(ticket, message, Instant::now()) {
             self.fail(ticket.redeem(), Cause::Message, failure, None);

@@ -223,6 +223,8 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("token_file", Kind::Path, Preset::Absent),
             key("allowed_hosts", Kind::List, Preset::List(&[])),
             key("tap", Kind::Flag, Preset::Flag(false)),
+            key("tap_redact", Kind::List, Preset::List(&[])),
+            key("tap_redact_patterns", Kind::List, Preset::List(&[])),
         ]],
     },
     Section {

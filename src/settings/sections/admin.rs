@@ -1,15 +1,16 @@
 //! The section `[admin]` of the settings.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use config::Value;
 
-use super::address;
+use super::{address, tap};
 use crate::{
     auth::operator_token,
     net::Bind,
     router::HostPattern,
     settings::read::{Section, all, list, quoted, text},
+    tap::Redaction,
 };
 
 /// The section `[admin]`: the address of the admin server, and who may use it.
@@ -24,8 +25,8 @@ pub struct Admin {
     pub token_file: Option<PathBuf>,
     /// The names by which the admin server is reached, besides addresses and `localhost`. The name in `bind` is one.
     pub allowed_hosts: Vec<HostPattern>,
-    /// Whether the messages of sessions can be followed.
-    pub tap: bool,
+    /// What taps mask; `None` if operators cannot follow the messages of sessions.
+    pub tap: Option<Arc<Redaction>>,
 }
 
 // === impl Admin ===
@@ -48,7 +49,7 @@ impl Admin {
 pub(crate) fn read(section: &Section<'_>) -> Option<Admin> {
     let set = section.said("bind");
     if set.is_some_and(|value| text(value) == Ok("")) {
-        for key in ["token_file", "allowed_hosts", "tap"] {
+        for key in ["token_file", "allowed_hosts", "tap"].into_iter().chain(tap::REDACTION) {
             if section.said(key).is_some() {
                 section.conflict(key, &["bind"], "has no effect without an admin server: bind is empty");
             }
@@ -59,7 +60,7 @@ pub(crate) fn read(section: &Section<'_>) -> Option<Admin> {
     let bind = section.read("bind", |value| address::parse(value, section.host()));
     let mut allowed_hosts = section.read("allowed_hosts", hosts).unwrap_or_default();
     allowed_hosts.extend(bind.as_ref().and_then(name_of));
-    let (token_file, tap) = (token_file(section), section.flag("tap"));
+    let (token_file, tap) = (token_file(section), tap::read(section));
     bind.map(|bind| Admin { bind, strict, token_file, allowed_hosts, tap })
 }
 

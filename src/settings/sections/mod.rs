@@ -25,5 +25,6 @@ mod rate;
 pub(crate) mod route;
 pub(crate) mod server;
 pub(crate) mod slow_consumer;
+mod tap;
 mod tcp;
 pub(crate) mod upstream;

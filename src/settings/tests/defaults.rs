@@ -14,7 +14,7 @@ fn defaults_of_the_process() {
     assert_eq!(settings.server.buffer, 1 << 30);
     assert_eq!((settings.log.level.as_str(), settings.log.format), ("info", log::Format::Text));
     let Admin { bind, strict: _, token_file, allowed_hosts, tap } = settings.admin.unwrap();
-    assert_eq!((bind.to_string().as_str(), token_file, tap), ("127.0.0.1:9140", None, false));
+    assert_eq!((bind.to_string().as_str(), token_file, tap.is_some()), ("127.0.0.1:9140", None, false));
     assert!(allowed_hosts.is_empty());
     assert_eq!(settings.access, None);
     let Drain { window, grace, close_code } = settings.drain;

@@ -105,6 +105,16 @@ fn tls_lines(folder: &std::path::Path) -> String {
     format!("tls = {{ certificates = [{{ cert = {cert:?}, key = {key:?} }}], client_ca = {cert:?} }}\n")
 }
 
+/// A file with the operator's token.
+fn token(folder: &Path) -> std::path::PathBuf {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let file = folder.join("admin.token");
+    let mut options = std::fs::OpenOptions::new();
+    let mut opened = options.write(true).create(true).truncate(true).mode(0o600).open(&file).unwrap();
+    opened.write_all(b"a-token-of-an-operator").unwrap();
+    file
+}
+
 /// Any two choices of a key, or values of a flag, give different settings.
 #[test]
 fn every_choice_has_an_effect() {
@@ -122,6 +132,7 @@ fn every_choice_has_an_effect() {
     let behind = text.replace("[upstream", "trusted_proxies = [\"::1\"]\n[upstream");
     let folder = self_signed();
     let listener = text.replace("[upstream", &format!("{}[upstream", tls_lines(folder.path())));
+    let operated = format!("{text}\n[admin]\ntoken_file = {:?}\n", token(folder.path()));
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     let says = "[pipeline.says]\nsource = \"select event from in into journal; select event from in into out;\"\n[[route]]\nincoming = [\"says\"]";
     let by_program = stream.replace("[[route]]", says);
@@ -142,6 +153,7 @@ fn every_choice_has_an_effect() {
                     name if name.starts_with("recovery.") => &journal,
                     name if name.starts_with("tls.") && section.name == "listener" => &listener,
                     name if name.starts_with("tls.") => &secure,
+                    "tap" => &operated,
                     "proxy_protocol" | "trusted_headers" => &behind,
                     _ => &text,
                 };
