@@ -87,6 +87,7 @@ mod renewals;
 mod routes;
 mod secrets;
 mod selftest;
+mod service;
 mod siege;
 mod sockets;
 mod streaming;

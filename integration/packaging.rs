@@ -121,7 +121,7 @@ fn the_unit_agrees_with_the_program() {
         seconds(line.split('"').nth(1).unwrap())
     };
     assert!(seconds(unit("TimeoutStopSec")[0]) > of("window") + of("grace") + 2);
-    assert_eq!(unit("Type"), ["exec"]);
+    assert_eq!(unit("Type"), ["notify"]);
     for key in
         ["NoNewPrivileges", "MemoryDenyWriteExecute", "PrivateDevices", "RestrictNamespaces", "DynamicUser"]
     {

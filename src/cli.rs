@@ -35,7 +35,7 @@ Examples:
 
 The environment variable TOWLINE__SECTION__KEY overrides a key; commas separate the items of a list.
 SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit
-code 1. SIGHUP reloads the settings; a file with errors changes nothing.";
+code 1. SIGUSR2 starts the program again, hands it the listening sockets, and drains. SIGHUP reloads the settings; a file with errors changes nothing.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:

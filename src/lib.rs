@@ -38,6 +38,7 @@
 //! clock, restart              the time of day; tasks that start again when they have panicked
 //! memory                      frees memory of idle queues
 //! reload                      what a reload of the settings changes, and when it takes effect
+//! service                     systemd, and the process that takes over the sockets
 //! server                      the process: live sessions, the configuration, the drain
 //! metrics                     what Prometheus scrapes
 //! admin                       the admin server: health pages and the API of operators
@@ -87,6 +88,7 @@ pub mod restart;
 pub mod router;
 pub mod run;
 pub mod server;
+pub mod service;
 pub mod session;
 pub mod settings;
 pub mod spelling;

@@ -1,5 +1,7 @@
 //! Runs the proxy, from the settings to the end of the process.
 
+mod admin_server;
+mod handing_over;
 mod listeners;
 mod reloading;
 
@@ -7,15 +9,20 @@ use std::{future::Future, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use self::{listeners::Listeners, reloading::Reloader};
+use self::{
+    admin_server::AdminServer,
+    handing_over::{HandOver, leave_to},
+    listeners::Listeners,
+    reloading::Reloader,
+};
 use crate::{
-    admin::{self, AdminState},
     authenticator::Keepers,
     listener::{self, OpenListener, ServerState},
     log::Quoted,
-    net::Listening,
+    net::{Listening, inherited},
     reload::{Numbers, Requests},
     server::{self, Registry, Status, Workers},
+    service::{Watchdog, notify, report_ready},
     settings::{Loaded, Settings},
     trickle::Diagnostics,
     upstream::Monitors,
@@ -35,6 +42,8 @@ pub async fn run(
     requests: Requests,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    // Before anything is announced, because the signal would end the process.
+    let mut hand_over = HandOver::new()?;
     let mut numbers = Numbers::default();
     numbers.assign(&mut loaded.settings);
     let loaded = Arc::new(loaded);
@@ -51,38 +60,65 @@ pub async fn run(
     let mut listeners = Listeners::default();
     let prepared = listeners.prepare(settings)?;
     prepared.log();
-    let admin = settings.admin.as_ref().map(|admin| {
-        let listening = admin::bind(admin)?;
-        log_listening("admin", &listening)?;
-        admin::serve(
-            listening.sockets,
-            AdminState::new(Arc::clone(&shared), &requests.handle(), admin.clone()),
-        )
-    });
-    let admin = admin.transpose()?;
-    let admin_handle = admin.as_ref().map(|admin| admin.handle());
-    let admin = admin.map(actix_rt::spawn);
+    let mut admin = AdminServer::start(settings, &shared, &requests.handle())?;
     listeners.apply(prepared, &shared, &workers);
     let mut reloader = Reloader::new(Arc::clone(&shared), requests, Arc::clone(&loaded), (numbers, sessions));
-    let mut shutdown = pin!(shutdown);
-    let ended = loop {
-        tokio::select! {
-            () = &mut shutdown => break Ok(()),
-            name = OpenListener::failed(&mut listeners.open) => break Err(stopped_accepting(&name)),
-            read = reloader.read() => reloader.apply(read, &mut listeners, &workers).await,
-        }
-    };
+    let _watchdog = Watchdog::start(workers.handles());
+    log_unused_sockets();
+    let ended =
+        serve(shutdown, &mut reloader, &mut listeners, &mut admin, &workers, &status, &mut hand_over).await;
     server::drain(&reloader.settings().drain, &registry).await;
     close(listeners.open, &status).await;
     workers.stop();
     monitors.stop();
     keepers.stop();
-    if let (Some(handle), Some(admin)) = (admin_handle, admin) {
-        handle.stop(false).await;
-        let _ = admin.await;
-    }
+    admin.stop().await;
     log::info!("stopped");
     ended
+}
+
+/// Serves clients, until `shutdown` is ready, a listener fails, or another process takes over.
+async fn serve(
+    shutdown: impl Future<Output = ()>,
+    reloader: &mut Reloader,
+    listeners: &mut Listeners,
+    admin: &mut AdminServer,
+    workers: &Workers,
+    status: &Status,
+    hand_over: &mut HandOver,
+) -> io::Result<()> {
+    let mut shutdown = pin!(shutdown);
+    report_ready()?;
+    notify::ready();
+    loop {
+        tokio::select! {
+            () = &mut shutdown => {
+                notify::stopping();
+                return Ok(());
+            }
+            name = OpenListener::failed(&mut listeners.open) => return Err(stopped_accepting(&name)),
+            read = reloader.read() => {
+                notify::reloading();
+                reloader.apply(read, listeners, workers).await;
+                notify::ready();
+            }
+            step = hand_over.next() => {
+                if let Some(process) = hand_over.take(step, listeners, admin.sockets()) {
+                    notify::replaced_by(process);
+                    admin.stop().await;
+                    leave_to(process, listeners, status).await;
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Logs the addresses of sockets that the process has got and that no setting names.
+fn log_unused_sockets() {
+    for address in inherited::close_unused() {
+        log::warn!("inherited socket not used address={address}");
+    }
 }
 
 fn log_warnings(settings: &Settings) {

@@ -2,12 +2,15 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+
+use command_fds::{CommandFdExt, FdMapping};
 
 use super::{PATIENCE, matches, wait_for};
 
@@ -48,6 +51,15 @@ impl Program {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit -n {open_files} && exec \"$0\" \"$@\"")]);
         Self::start_by(shell, args, folder)
+    }
+
+    /// The same as [`start`](Self::start), with these listening sockets, as systemd passes them.
+    pub fn start_inheriting(sockets: Vec<TcpListener>, args: &[&str], folder: &Path) -> Self {
+        let mut command = command(args, &[("LISTEN_FDS", &sockets.len().to_string())], folder);
+        let mappings = sockets.into_iter().zip(3..);
+        let mappings = mappings.map(|(socket, child_fd)| FdMapping { parent_fd: socket.into(), child_fd });
+        command.fd_mappings(mappings.collect()).unwrap();
+        Self::spawn(command)
     }
 
     /// The same as [`start`](Self::start), with standard output in a file of `folder`.

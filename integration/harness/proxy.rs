@@ -1,7 +1,7 @@
 //! The real proxy under test.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, TcpListener},
     path::Path,
     time::Duration,
 };
@@ -38,6 +38,12 @@ impl Proxy {
     #[track_caller]
     pub fn start_limited(settings: &Settings, open_files: usize) -> Self {
         Self::run(settings, |args, folder| Program::start_limited(open_files, args, folder))
+    }
+
+    /// The same as [`start`](Self::start), with these listening sockets, as systemd passes them.
+    #[track_caller]
+    pub fn start_inheriting(settings: &Settings, sockets: Vec<TcpListener>) -> Self {
+        Self::run(settings, |args, folder| Program::start_inheriting(sockets, args, folder))
     }
 
     /// The same as [`start`](Self::start), with standard output in a file that [`output`](Self::output) reads.

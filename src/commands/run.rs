@@ -5,10 +5,12 @@ use super::{
     signals::{self, Hangup},
     source, start_log,
 };
-use crate::{cli::Source, reload, settings::Loaded};
+use crate::{cli::Source, net::inherited, reload, settings::Loaded};
 
 /// Runs the proxy until a signal ends it.
 pub(super) fn run(source: &Source) -> Result<(), CommandError> {
+    // First, because it changes the environment and no other thread may read that.
+    inherited::inherit()?;
     let loaded = Loaded::check(source::layers(source)?)?;
     start_log(&loaded.settings.log)?;
     let source = source.clone();

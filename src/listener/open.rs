@@ -78,9 +78,20 @@ pub struct OpenSocket {
     pub address: SocketAddr,
     /// The entry of the settings from which the socket comes.
     pub bind: String,
-    /// Whether the task is to accept connections.
-    is_open: watch::Sender<bool>,
+    /// What the task is to do.
+    order: watch::Sender<Order>,
     accepting: JoinHandle<()>,
+}
+
+/// What the task that accepts the connections of a socket is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// Accept connections.
+    Accept,
+    /// Pass on the connections that the kernel has accepted, and end.
+    Close,
+    /// End. Another process has the socket.
+    Leave,
 }
 
 /// The queues of accepted connections, one for each worker thread.
@@ -181,10 +192,10 @@ impl OpenListener {
     fn add(&mut self, sockets: Vec<ReadySocket>) {
         self.sockets.extend(sockets.into_iter().map(|ready| {
             let ReadySocket { socket, copy, address, bind } = ready;
-            let is_open = watch::Sender::new(true);
+            let order = watch::Sender::new(Order::Accept);
             let (state, status) = (Arc::clone(&self.state), Arc::clone(self.server.registry.status()));
-            let accepting = accept_all(state, socket, self.queues.clone(), status, is_open.subscribe());
-            OpenSocket { copy, address, bind, is_open, accepting: actix_rt::spawn(accepting) }
+            let accepting = accept_all(state, socket, self.queues.clone(), status, order.subscribe());
+            OpenSocket { copy, address, bind, order, accepting: actix_rt::spawn(accepting) }
         }));
     }
 
@@ -193,6 +204,13 @@ impl OpenListener {
     pub async fn close(mut self) {
         for socket in mem::take(&mut self.sockets) {
             socket.close().await;
+        }
+    }
+
+    /// Leaves new connections to another process, which has the sockets. Those that have been accepted continue.
+    pub async fn leave(&mut self) {
+        for socket in mem::take(&mut self.sockets) {
+            socket.end(Order::Leave).await;
         }
     }
 
@@ -251,9 +269,21 @@ impl OpenSocket {
         ReadySocket::new(self.copy.try_clone()?, &self.bind)
     }
 
-    async fn close(mut self) {
+    /// The same socket, for another process.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn duplicate(&self) -> io::Result<TcpListener> {
+        self.copy.try_clone()
+    }
+
+    async fn close(self) {
+        self.end(Order::Close).await;
+    }
+
+    async fn end(mut self, order: Order) {
         drop(self.copy);
-        self.is_open.send_replace(false);
+        self.order.send_replace(order);
         // A task that has panicked has closed its socket too.
         let _ = (&mut self.accepting).await;
     }
@@ -319,7 +349,7 @@ async fn accept_all(
     socket: AsyncFd<TcpListener>,
     mut queues: Queues,
     status: Arc<Status>,
-    mut is_open: watch::Receiver<bool>,
+    mut order: watch::Receiver<Order>,
 ) {
     let mut is_closing = false;
     loop {
@@ -331,7 +361,10 @@ async fn accept_all(
                 biased;
                 accepted = accept_one(&socket) => accepted,
                 // An error means that the listener has been dropped.
-                _closed = is_open.wait_for(|is_open| !is_open) => {
+                ended = order.wait_for(|order| *order != Order::Accept) => {
+                    if ended.is_ok_and(|order| *order == Order::Leave) {
+                        return;
+                    }
                     is_closing = true;
                     continue;
                 }

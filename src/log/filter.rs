@@ -46,6 +46,7 @@ const MODULES: &[&str] = &[
     "router",
     "run",
     "server",
+    "service",
     "session",
     "settings",
     "spelling",

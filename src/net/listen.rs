@@ -7,6 +7,8 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::inherited;
+
 /// Maximum number of connections that wait in the kernel to be accepted, passed to listen(2). The kernel may
 /// use less.
 const BACKLOG: i32 = 4096;
@@ -117,6 +119,9 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    if let Some(socket) = inherited::take(address) {
+        return Ok(socket);
+    }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() && only_v6 {

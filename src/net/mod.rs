@@ -6,6 +6,7 @@
 
 mod connect;
 mod eyeballs;
+pub mod inherited;
 mod listen;
 mod names;
 mod options;

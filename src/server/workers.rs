@@ -2,7 +2,7 @@
 
 use std::io;
 
-use actix_rt::Arbiter;
+use actix_rt::{Arbiter, ArbiterHandle};
 
 use crate::connector;
 
@@ -35,6 +35,11 @@ impl Workers {
     /// The number of threads.
     pub fn count(&self) -> usize {
         self.threads.len()
+    }
+
+    /// The handles of the threads.
+    pub fn handles(&self) -> Vec<ArbiterHandle> {
+        self.threads.iter().map(Arbiter::handle).collect()
     }
 
     /// Runs one of these tasks on each thread. A task is a function that is called on the thread.

@@ -1,0 +1,84 @@
+//! Handing the listening sockets to a new process, on SIGUSR2.
+
+use std::{io, net::TcpListener, pin::Pin, time::Duration};
+
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
+
+use super::listeners::Listeners;
+use crate::{listener::OpenSocket, log::Quoted, server::Status, service::Successor};
+
+/// How long handshakes that this process has begun may take before it drains.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// Starts a new process on SIGUSR2, one at a time.
+pub(super) struct HandOver {
+    requests: Signal,
+    starting: Option<Pin<Box<dyn Future<Output = io::Result<u32>>>>>,
+}
+
+/// What has happened.
+pub(super) enum Step {
+    /// SIGUSR2 was received.
+    Requested,
+    /// The new process serves clients, or has failed.
+    Started(io::Result<u32>),
+}
+
+// === impl HandOver ===
+
+impl HandOver {
+    /// # Errors
+    /// When the signal cannot be handled.
+    pub(super) fn new() -> io::Result<Self> {
+        Ok(Self { requests: signal(SignalKind::user_defined2())?, starting: None })
+    }
+
+    /// Waits for the next step. A call that is dropped loses nothing.
+    pub(super) async fn next(&mut self) -> Step {
+        if let Some(starting) = &mut self.starting {
+            let started = starting.await;
+            self.starting = None;
+            return Step::Started(started);
+        }
+        if self.requests.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+        Step::Requested
+    }
+
+    /// Acts on a step. Returns the id of the new process once that serves clients.
+    pub(super) fn take(&mut self, step: Step, listeners: &Listeners, admin: &[TcpListener]) -> Option<u32> {
+        let failed = match step {
+            Step::Requested => match shared(listeners, admin).and_then(Successor::start) {
+                Ok(successor) => {
+                    log::info!("hand-over begins process={}", successor.id());
+                    self.starting = Some(Box::pin(successor.ready()));
+                    return None;
+                }
+                Err(error) => error,
+            },
+            Step::Started(Ok(process)) => return Some(process),
+            Step::Started(Err(error)) => error,
+        };
+        log::error!("hand-over failed reason={}", Quoted(&failed.to_string()));
+        None
+    }
+}
+
+/// The sockets of the listeners and of the admin server, for another process.
+fn shared(listeners: &Listeners, admin: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
+    let sockets = listeners.open.iter().flat_map(|listener| listener.sockets()).map(OpenSocket::duplicate);
+    sockets.chain(admin.iter().map(TcpListener::try_clone)).collect()
+}
+
+/// Leaves new connections to the other process, and waits for the handshakes that this one has begun.
+pub(super) async fn leave_to(process: u32, listeners: &mut Listeners, status: &Status) {
+    for listener in &mut listeners.open {
+        listener.leave().await;
+    }
+    let _cut_off = timeout(HANDSHAKE_TIME, status.nothing_pending()).await;
+    log::info!("handed over process={process} sessions={}", status.live());
+}

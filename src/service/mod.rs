@@ -1,0 +1,10 @@
+//! The process as a service: what the service manager is notified of, and the process that takes over from it.
+
+pub mod notify;
+mod successor;
+mod watchdog;
+
+pub use self::{
+    successor::{Successor, report_ready},
+    watchdog::Watchdog,
+};
