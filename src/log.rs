@@ -29,12 +29,12 @@ use std::{
     fmt::{self, Write as _},
     io::{self, Write},
     panic::PanicHookInfo,
-    sync::OnceLock,
+    sync::{OnceLock, PoisonError, RwLock},
     time::{Duration, SystemTime},
 };
 
 use env_logger::{Builder, Target};
-use log::Level;
+use log::{Level, LevelFilter};
 
 pub use self::{
     filter::{Filter, FilterError},
@@ -68,6 +68,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// The writer to standard error. It is created when the first text is printed.
 static STDERR: OnceLock<Writer> = OnceLock::new();
 
+/// The filter of log lines; `None` before [`init`].
+static FILTER: RwLock<Option<env_filter::Filter>> = RwLock::new(None);
+
 /// The format of log lines, set by [`init`]. Before that, lines have the text format.
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
@@ -78,7 +81,9 @@ static FORMAT: OnceLock<Format> = OnceLock::new();
 pub fn init(log: &Config) -> io::Result<()> {
     let mut builder = Builder::new();
     let environment = std::env::var("RUST_LOG").ok();
-    let chosen = choose(&mut builder, environment.as_deref(), &log.level);
+    let chosen = set_filter(environment.as_deref(), &log.level);
+    // The filter may change.
+    builder.filter_level(LevelFilter::Trace);
     let format = *FORMAT.get_or_init(|| log.format);
     builder.format(move |out, record| {
         let line = LogLine {
@@ -90,13 +95,52 @@ pub fn init(log: &Config) -> io::Result<()> {
         line.write(format, out)
     });
     builder.target(Target::Pipe(Box::new(Stderr(stderr()?))));
-    builder.try_init().map_err(io::Error::other)?;
+    log::set_boxed_logger(Box::new(Filtered(builder.build()))).map_err(io::Error::other)?;
     std::panic::set_hook(Box::new(log_panic));
     if chosen.is_err() {
         let value = environment.unwrap_or_default();
         log::warn!("RUST_LOG is not a filter, log.level applies value={}", Quoted(&value));
     }
     Ok(())
+}
+
+/// Applies another `log.level`, unless `RUST_LOG` takes precedence.
+pub fn set_level(level: &str) {
+    // The start has warned of a variable that is not a filter.
+    let _ = set_filter(std::env::var("RUST_LOG").ok().as_deref(), level);
+}
+
+/// Applies the filter of the environment or of the settings.
+fn set_filter(environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
+    let mut builder = env_filter::Builder::new();
+    let chosen = choose(&mut builder, environment, settings);
+    let filter = builder.build();
+    log::set_max_level(filter.filter());
+    *FILTER.write().unwrap_or_else(PoisonError::into_inner) = Some(filter);
+    chosen
+}
+
+/// A logger whose filter may change.
+struct Filtered(env_logger::Logger);
+
+impl log::Log for Filtered {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        let filter = FILTER.read().unwrap_or_else(PoisonError::into_inner);
+        filter.as_ref().is_some_and(|filter| filter.enabled(metadata))
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let filter = FILTER.read().unwrap_or_else(PoisonError::into_inner);
+        let is_wanted = filter.as_ref().is_some_and(|filter| filter.matches(record));
+        drop(filter);
+        if is_wanted {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
 }
 
 /// Queues whole lines for standard error, after everything logged so far. Does not wait for the reader.
@@ -172,12 +216,16 @@ impl Write for Stderr {
 /// `RUST_LOG` may use more of env_logger's syntax than [`Filter`] does; env_logger then parses it. A text
 /// that env_logger cannot parse is an error, and the settings apply, because env_logger would print its error
 /// straight to standard error.
-fn choose(builder: &mut Builder, environment: Option<&str>, settings: &str) -> Result<(), FilterError> {
+fn choose(
+    builder: &mut env_filter::Builder,
+    environment: Option<&str>,
+    settings: &str,
+) -> Result<(), FilterError> {
     let environment = environment.filter(|text| !text.is_empty());
     let (filter, outcome) = match environment.map(|text| (text, Filter::parse_any(text))) {
         Some((_, Ok(filter))) => (filter, Ok(())),
         Some((text, Err(_))) if is_env_filter(text) => {
-            builder.parse_filters(text);
+            builder.parse(text);
             return Ok(());
         }
         Some((_, Err(error))) => (Filter::parse(settings).unwrap_or_default(), Err(error)),
@@ -317,7 +365,7 @@ mod tests {
     #[test]
     fn the_environment_takes_precedence() {
         let writes = |environment, settings, target: &str, level| {
-            let mut builder = Builder::new();
+            let mut builder = env_filter::Builder::new();
             choose(&mut builder, environment, settings).unwrap();
             let logger = builder.build();
             logger.matches(&log::Record::builder().target(target).level(level).build())
@@ -343,7 +391,7 @@ mod tests {
 
     #[test]
     fn with_an_invalid_environment_the_settings_apply() {
-        let mut builder = Builder::new();
+        let mut builder = env_filter::Builder::new();
         assert_eq!(choose(&mut builder, Some("a=loud"), "debug"), Err(FilterError::Syntax));
         let logger = builder.build();
         assert!(

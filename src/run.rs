@@ -7,7 +7,7 @@ mod reloading;
 
 use std::{future::Future, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use self::{
     admin_server::AdminServer,
@@ -20,7 +20,7 @@ use crate::{
     listener::{self, OpenListener, ServerState},
     log::Quoted,
     net::{Listening, inherited},
-    reload::{Numbers, Requests},
+    reload::{self, Numbers, Requests},
     server::{self, Registry, Status, Workers},
     service::{Watchdog, notify, report_ready},
     settings::{Loaded, Settings},
@@ -30,6 +30,9 @@ use crate::{
 
 /// How long connections that were accepted during the drain may take, after it, to get their refusal.
 const REFUSING_TIME: Duration = Duration::from_millis(500);
+
+/// How long threads may take to release a configuration that no session uses, before its use is logged.
+const RELEASING_TIME: Duration = Duration::from_millis(50);
 
 /// Runs the proxy until `shutdown` is ready, then drains it (guarantee C9). Meanwhile it serves `requests` to reload the
 /// settings. Call it on an actix system.
@@ -46,6 +49,7 @@ pub async fn run(
     let mut hand_over = HandOver::new()?;
     let mut numbers = Numbers::default();
     numbers.assign(&mut loaded.settings);
+    reload::shape(&mut loaded);
     let loaded = Arc::new(loaded);
     let settings = &loaded.settings;
     log_warnings(settings);
@@ -56,6 +60,7 @@ pub async fn run(
     let workers = Workers::start(settings.server.workers)?;
     let monitors = Rc::new(Monitors::start()?);
     let keepers = Rc::new(Keepers::start()?);
+    actix_rt::spawn(adopt_configurations(Arc::clone(&shared)));
     actix_rt::spawn(watch_configurations(Rc::clone(&monitors), Rc::clone(&keepers), Arc::clone(&shared)));
     let mut listeners = Listeners::default();
     let prepared = listeners.prepare(settings)?;
@@ -156,6 +161,22 @@ async fn watch_configurations(monitors: Rc<Monitors>, keepers: Rc<Keepers>, shar
         if changes.changed().await.is_err() {
             return;
         }
+    }
+}
+
+/// Has the live sessions adopt each configuration. One that is replaced meanwhile is left out.
+async fn adopt_configurations(shared: Arc<ServerState>) {
+    let mut changes = shared.configurations.subscribe();
+    while changes.changed().await.is_ok() {
+        // Not kept, so that the configuration is freed with its last session.
+        let generation = changes.borrow_and_update().number();
+        shared.registry.adopt().await;
+        // The threads release the replaced one in their next turns.
+        sleep(RELEASING_TIME).await;
+        log::info!(
+            "sessions have adopted the configuration generation={generation} in_use={}",
+            shared.configurations.alive()
+        );
     }
 }
 

@@ -125,11 +125,7 @@ impl Proxy {
         wait_for("the changes", PATIENCE, || listed() == count.min(32));
         let lines = self.log();
         let lines = lines.iter().filter(|line| line.contains(&changes));
-        lines
-            .map(|line| {
-                line.split_once("change=").expect("change=").1.trim_matches('"').replace("\\\"", "\"")
-            })
-            .collect()
+        lines.map(|line| unquoted(line.split_once("change=").expect("change=").1)).collect()
     }
 
     /// Has the proxy reload these settings, which have errors, and waits until it has refused them. Returns the problems in
@@ -146,9 +142,7 @@ impl Proxy {
         });
         let log = self.log();
         let lines = log[at..].iter().filter(|line| line.contains("reload problem by="));
-        lines
-            .map(|line| line.split_once("text=").expect("text=").1.trim_matches('"').replace("\\\"", "\""))
-            .collect()
+        lines.map(|line| unquoted(line.split_once("text=").expect("text=").1)).collect()
     }
 
     /// Declares that the test expects log lines of level WARN or ERROR that match `pattern`.
@@ -334,6 +328,12 @@ impl Drop for Proxy {
             self.log().join("\n")
         );
     }
+}
+
+/// The text of a quoted value at the end of a log line.
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or(value.to_owned(), |inner| inner.replace("\\\"", "\"").replace("\\\\", "\\"))
 }
 
 /// The counts of events in the last log line of a session.

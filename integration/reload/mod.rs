@@ -1,4 +1,6 @@
 //! Reloads of the settings while the proxy runs (guarantee C12).
 
+mod adopting;
 mod listeners;
+mod load;
 mod swapping;

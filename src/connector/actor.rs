@@ -1,7 +1,9 @@
-//! The connector actor. [`traffic`] writes and counts its messages. [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
+//! The connector actor. [`adopting`] continues with other settings; [`traffic`] writes and
+//! counts its messages; [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
 //! the session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
 //! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
 
+mod adopting;
 mod announced;
 mod ending;
 mod overdue;
@@ -450,6 +452,7 @@ impl Connector {
             DataMessage::Several(messages) => {
                 messages.into_iter().for_each(|message| self.take(message));
             }
+            DataMessage::Adopt(adopt) => self.adopt(&adopt),
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }

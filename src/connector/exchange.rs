@@ -1,7 +1,7 @@
 //! The events in flight on one connection, and the matching of replies to events (guarantees C1, C6).
 //!
-//! No actors, sockets or clocks are used here: `now` is passed in. Each connection has its own instance, so a
-//! reply on a new connection cannot match an event of an old one.
+//! No actors, sockets or clocks are used here: `now` is passed in. Each connection has its own instance, so a reply
+//! cannot match an event of an old one.
 
 use std::{
     cmp::Ordering,
@@ -16,9 +16,8 @@ use crate::{
     wire::memory,
 };
 
-/// Maximum number of overdue events that are kept when replies match by key, so that a late reply is not
-/// mistaken for the reply to a newer event with the same key. The oldest are removed first. When replies
-/// match by order, all are kept, because the connection ends before there are more than `max_overdue`.
+/// Maximum number of overdue events that are kept when replies match by key, so that no late reply is taken for that to
+/// a newer event with the same key. When they match by order, all are kept: there are at most `max_overdue`.
 pub const LATE_MAX: usize = 8;
 
 /// The events in flight on one connection. `T` is the obligation to settle an event: the event's ticket.
@@ -27,10 +26,11 @@ pub struct InFlight<T> {
     mode: settings::ExchangeMode,
     /// Whether replies match by key.
     correlated: bool,
-    timeout: Duration,
-    /// The number of overdue replies in a row, without a reply in time between them, at which the connection
-    /// ends. An upstream whose replies stop or lag one behind its requests does not recover.
-    max_overdue: usize,
+    /// The time in which the reply to an event must arrive that is sent from now on.
+    pub(super) timeout: Duration,
+    /// The number of overdue replies in a row, without one in time, at which the connection ends. An upstream whose
+    /// replies stop or lag one behind its requests does not recover.
+    pub(super) max_overdue: usize,
     /// The events in the order of sending: first the written ones, then the queued ones.
     entries: VecDeque<InFlightEvent<T>>,
     /// Number of written events at the front of `entries`.

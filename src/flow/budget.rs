@@ -41,7 +41,7 @@ pub struct GlobalBudget {
 #[derive(Debug)]
 pub struct Budget {
     global_budget: Arc<GlobalBudget>,
-    limit: AtomicUsize,
+    limit: usize,
     /// Bytes in use by events.
     used: AtomicUsize,
     /// Bytes of incomplete messages and of undecoded input.
@@ -103,20 +103,13 @@ impl Budget {
     pub fn new(limit: usize, global_budget: &Arc<GlobalBudget>) -> Arc<Self> {
         Arc::new(Self {
             global_budget: Arc::clone(global_budget),
-            limit: AtomicUsize::new(limit),
+            limit,
             used: AtomicUsize::new(0),
             unfinished: AtomicUsize::new(0),
             drawn: AtomicUsize::new(0),
             waiting: Mutex::default(),
             is_waiting: AtomicBool::new(false),
         })
-    }
-
-    /// Changes the limit, and wakes the readers that wait if there is room now. Bytes in use stay in use, also if they are
-    /// more.
-    pub fn resize(&self, limit: usize) {
-        self.limit.store(limit, Relaxed);
-        self.give_back(0);
     }
 
     /// Bytes in use by events.
@@ -127,7 +120,7 @@ impl Budget {
     /// Whether another message may be read, that is, whether events use less than the limit.
     pub fn has_room(&self) -> bool {
         let used = self.used();
-        used < self.limit.load(Relaxed) && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
+        used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
     /// Whether another message may be read, as [`Budget::has_room`]. If not, wakes `waker` when one may.
@@ -302,24 +295,12 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_that_shrinks_keeps_what_is_in_use_and_one_that_grows_wakes_its_reader() {
+    fn a_global_budget_that_shrinks_keeps_what_is_in_use() {
         let global_budget = GlobalBudget::new(usize::MAX);
-        let budget = Budget::new(10_000, &global_budget);
-        let flag = Arc::new(Flag::default());
-        let waker = Waker::from(Arc::clone(&flag));
-        let held = budget.take(5000);
-        budget.resize(4000);
-        assert!(!budget.room_or_wake(&waker));
-        assert_eq!(budget.used(), 5000 + EVENT_COST);
-        budget.resize(5000);
-        assert!(!flag.0.load(SeqCst), "there is still no room");
-        budget.resize(6000);
-        assert!(flag.0.load(SeqCst) && budget.has_room());
-        drop(held);
+        let budget = Budget::new(usize::MAX, &global_budget);
         let held = budget.take(2 * RESERVED_PER_DIRECTION);
-        budget.resize(usize::MAX);
         global_budget.resize(RESERVED_PER_DIRECTION);
-        assert!(!budget.has_room(), "the global budget is used up");
+        assert!(!budget.has_room());
         global_budget.resize(4 * RESERVED_PER_DIRECTION);
         assert!(budget.has_room());
         drop(held);

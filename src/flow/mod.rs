@@ -27,12 +27,15 @@ pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
 
+use std::sync::Arc;
+
 use actix::Message;
 
 use crate::{
     event::{Event, EventNumber},
     failure::Failure,
     recovery::{ClientClass, Gap},
+    settings::Route,
     wire::CloseFrame,
 };
 
@@ -102,6 +105,19 @@ pub enum DataMessage {
     Several(Vec<DataMessage>),
     /// The last message to this actor before the sender switches to another one.
     Mark(Mark),
+    /// The session continues with other settings. It passes all actors of the session, between two events of each:
+    /// the incoming pipelines, the supervisor, and the outgoing pipelines; the supervisor passes it to its connectors,
+    /// and the session to its errors pipelines.
+    Adopt(Arc<Adopt>),
+}
+
+/// The settings with which a session continues.
+#[derive(Debug)]
+pub struct Adopt {
+    /// The route of the session, with its upstream and its pipelines.
+    pub route: Arc<Route>,
+    /// Mailbox capacity for error events, in bytes of budget.
+    pub errors_room: usize,
 }
 
 /// The last actor before the upstream → its connector or supervisor: the sender switches to another target, and has

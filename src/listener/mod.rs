@@ -22,6 +22,7 @@ mod log_throttle;
 mod open;
 mod proxy_header;
 mod refusals;
+mod renewal;
 mod state;
 mod worker;
 

@@ -19,6 +19,7 @@ use super::{
     configuration::{Routing, WorkerConfiguration},
     log_throttle::{LineDecision, PAUSE},
     refusals::RefusalKind,
+    renewal::renewal,
     state::{ListenerState, ServerState},
 };
 use crate::{
@@ -26,8 +27,9 @@ use crate::{
     flow::Edge,
     log::{Quoted, count_suppressed},
     server::{Configuration, Registration, SessionId, SessionInfo},
-    session::{Session, SessionGuard},
+    session::{Adopting, Adoption, Control, Session, SessionGuard},
     settings::{Listener, Route},
+    upstream::{Dialer, Dialers},
 };
 
 /// A listener on one worker thread.
@@ -45,9 +47,12 @@ pub struct ListenerWorker {
 /// What a session holds until its end: its registration, its permit, and its configuration.
 struct Entry {
     figures: Arc<SessionFigures>,
-    _registration: Registration,
+    registration: Registration,
     _permit: SessionPermit,
-    _configuration: Arc<Configuration<Routing>>,
+    configuration: Arc<Configuration<Routing>>,
+    listener: Arc<Listener>,
+    route: Arc<Route>,
+    worker: Rc<ListenerWorker>,
 }
 
 // === impl ListenerWorker ===
@@ -82,7 +87,7 @@ impl ListenerWorker {
     /// Registers a session. Until the guard is dropped, the session holds its permit and its configuration;
     /// see [`ListenerWorker::attach`]. Returns the session's figures too.
     pub fn enter(
-        &self,
+        self: &Rc<Self>,
         configuration: &WorkerConfiguration,
         id: SessionId,
         route: &Arc<Route>,
@@ -93,12 +98,16 @@ impl ListenerWorker {
         let figures = Arc::new(SessionFigures::new(&self.server.cells, &listener.name, &route.name));
         figures.opened();
         let since = Instant::now();
+        let (of_session, route_of_session) = (Arc::clone(&listener), Arc::clone(&route));
         let info = SessionInfo { id, listener, route, peer, since, figures: Arc::clone(&figures) };
         let entry = Entry {
             figures: Arc::clone(&figures),
-            _registration: self.server.registry.enter(info),
+            registration: self.server.registry.enter(info),
             _permit: permit,
-            _configuration: Arc::clone(&configuration.shared),
+            configuration: Arc::clone(&configuration.shared),
+            listener: of_session,
+            route: route_of_session,
+            worker: Rc::clone(self),
         };
         (Box::new(entry), figures)
     }
@@ -168,9 +177,15 @@ impl ListenerWorker {
         }
     }
 
-    /// Registers the actor of a session, so that the process can send to it.
-    pub fn attach(&self, id: SessionId, session: &Addr<Session>) {
-        self.server.registry.attach(id, Edge::rare(session));
+    /// Registers the actor of a session, so that the process can send to it. A session whose configuration was replaced
+    /// during its handshake adopts the one in force.
+    pub fn attach(&self, id: SessionId, session: &Addr<Session>, configuration: &WorkerConfiguration) {
+        let control = Edge::rare(session);
+        self.server.registry.attach(id, control.clone());
+        // Read after the session is registered: a later one is announced to all that are.
+        if self.server.configurations.current().number() != configuration.shared.number() {
+            control.notify(Control::Adopt(Adopting::one()));
+        }
     }
 }
 
@@ -198,7 +213,34 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-impl SessionGuard for Entry {}
+impl Dialers for ListenerWorker {
+    fn dialer(&self, upstream: &str) -> Option<Dialer> {
+        let configuration = self.configuration();
+        let mut dialers = configuration.router.values().filter_map(|route| route.dialer.as_ref());
+        dialers.find(|dialer| dialer.upstream().settings().name == upstream).cloned()
+    }
+}
+
+impl SessionGuard for Entry {
+    fn adopt(&mut self) -> Option<Adoption> {
+        let latest = self.worker.configuration();
+        if Arc::ptr_eq(&latest.shared, &self.configuration) || latest.listener.shape != self.listener.shape {
+            return None;
+        }
+        let found = latest.router.values().find(|other| other.route.name == self.route.name)?;
+        if !found.route.continues(&self.route) {
+            return None;
+        }
+        self.registration.adopt(&latest.listener, &found.route);
+        self.configuration = Arc::clone(&latest.shared);
+        (self.listener, self.route) = (Arc::clone(&latest.listener), Arc::clone(&found.route));
+        Some(Adoption {
+            listener: Arc::clone(&self.listener),
+            route: Arc::clone(&self.route),
+            renewals: found.auth.iter().filter_map(|method| renewal(method, &self.route)).collect(),
+        })
+    }
+}
 
 impl Drop for Entry {
     fn drop(&mut self) {

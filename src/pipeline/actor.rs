@@ -8,7 +8,9 @@ use super::{Attach, JournalPortError, Output, Stage, client_class};
 use crate::{
     event::Event,
     failure::Failure,
-    flow::{AckStatus, AckTracker, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket},
+    flow::{
+        AckStatus, AckTracker, Adopt, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket, mailbox_room,
+    },
     log::{PlaceLimit, Quoted},
     recovery::ClientClass,
     settings,
@@ -31,8 +33,23 @@ pub struct Pipeline {
     tracker: Arc<AckTracker>,
     /// Whether the program writes to port `journal`.
     uses_journal: bool,
-    /// Where messages for port `move` go; `None` if the program has none, or the session cannot move.
+    /// Where messages for port `move` go; `None` if the session cannot move.
     announced: Option<Announced>,
+    /// Whether the program writes to port `move`.
+    announces: bool,
+    /// Where the pipeline is in its route.
+    place: Place,
+}
+
+/// The list of a route in which a pipeline is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Between client and upstream.
+    Incoming,
+    /// Between upstream and client.
+    Outgoing,
+    /// Before error events reach the client.
+    Errors,
 }
 
 impl Drop for Pipeline {
@@ -53,15 +70,35 @@ impl Pipeline {
         out: Output,
         to_session: Edge<DataMessage>,
         tracker: Arc<AckTracker>,
-        (room, announced): (usize, Option<Announced>),
+        (room, announced, place): (usize, Option<Announced>, Place),
     ) -> Addr<Self> {
         let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
             let uses_journal = settings.program.uses_port(Port::Journal);
-            let announced = announced.filter(|_| settings.program.uses_port(Port::Move));
-            Self { settings, stage, out, to_session, tracker, uses_journal, announced }
+            let announces = settings.program.uses_port(Port::Move);
+            Self { settings, stage, out, to_session, tracker, uses_journal, announced, announces, place }
         })
+    }
+
+    /// Continues with the program that the settings have now. A program whose text is the same keeps its state.
+    fn adopt(&mut self, adopt: &Adopt, ctx: &mut Context<Self>) {
+        if self.place == Place::Errors {
+            ctx.set_mailbox_capacity(mailbox_room(adopt.errors_room));
+        }
+        let route = &adopt.route;
+        let list = match self.place {
+            Place::Incoming => &route.incoming,
+            Place::Outgoing => &route.outgoing,
+            Place::Errors => &route.errors,
+        };
+        let Some(settings) = list.iter().find(|other| other.name == self.settings.name) else { return };
+        if settings.text != self.settings.text {
+            self.stage = instance(settings);
+            self.uses_journal = settings.program.uses_port(Port::Journal);
+            self.announces = settings.program.uses_port(Port::Move);
+        }
+        self.settings = Arc::clone(settings);
     }
 
     /// Runs the program on events, and appends its outputs.
@@ -78,7 +115,7 @@ impl Pipeline {
                 true => classified(&mut outputs, kind).map_err(|error| error.to_string()),
                 false => Ok(class),
             });
-            if let (Ok(_), Some(announced)) = (&result, &self.announced) {
+            if let (Ok(_), Some(announced), true) = (&result, &self.announced, self.announces) {
                 announce(&mut outputs, announced);
             }
             match (result, error_event) {
@@ -114,11 +151,20 @@ impl Pipeline {
         }
     }
 
-    fn pass(&mut self, message: DataMessage, out: &mut Run, to_session: &mut Run) {
+    fn pass(
+        &mut self,
+        message: DataMessage,
+        (out, to_session): (&mut Run, &mut Run),
+        ctx: &mut Context<Self>,
+    ) {
         match message {
             DataMessage::Events(envelopes) => self.run(envelopes, out, to_session),
             DataMessage::Several(messages) => {
-                messages.into_iter().for_each(|message| self.pass(message, out, to_session));
+                messages.into_iter().for_each(|message| self.pass(message, (out, to_session), ctx));
+            }
+            DataMessage::Adopt(adopt) => {
+                self.adopt(&adopt, ctx);
+                out.push(DataMessage::Adopt(adopt));
             }
             message => out.push(message),
         }
@@ -199,9 +245,9 @@ impl Actor for Pipeline {
 impl Handler<DataMessage> for Pipeline {
     type Result = ();
 
-    fn handle(&mut self, message: DataMessage, _: &mut Context<Self>) {
+    fn handle(&mut self, message: DataMessage, ctx: &mut Context<Self>) {
         let (mut out, mut to_session) = (Run::default(), Run::default());
-        self.pass(message, &mut out, &mut to_session);
+        self.pass(message, (&mut out, &mut to_session), ctx);
         if let Some(message) = out.take() {
             self.out.push(message);
         }
@@ -217,6 +263,12 @@ impl Handler<Attach> for Pipeline {
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
         self.out.attach(attach);
     }
+}
+
+/// A new instance of the program; `None` if it passes every event unchanged.
+pub(super) fn instance(pipeline: &settings::Pipeline) -> Option<Box<dyn Stage>> {
+    let program = &pipeline.program;
+    (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>)
 }
 
 impl Stage for crate::trickle::Instance {

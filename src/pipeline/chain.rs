@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use super::{Attach, Output, Pipeline, Stage};
+use super::{Attach, Output, Pipeline, Place, actor::instance};
 use crate::{
-    flow::{AckTracker, DataMessage, Edge, mailbox_room},
+    flow::{AckTracker, Adopt, DataMessage, EVENT_COST, Edge, mailbox_room},
     settings::{self, Route},
     upstream::Announced,
 };
@@ -45,12 +45,12 @@ pub struct LazyChain {
 // === impl PipelineChain ===
 
 impl PipelineChain<'_> {
-    /// Starts the pipelines. `out` is the output of the last one.
-    pub fn start(&self, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
+    /// Starts the pipelines of a list of the route. `out` is the output of the last one.
+    pub fn start(&self, place: Place, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
         let mut started = ChainEnds { head: None, last: None };
         let mut next = out;
         for pipeline in pipelines.iter().rev() {
-            let addr = self.start_one(pipeline, next);
+            let addr = self.start_one(place, pipeline, next);
             started.last.get_or_insert_with(|| Edge::rare(&addr));
             started.head = Some(Edge::to(&addr));
             next = Output::Next(Edge::to(&addr));
@@ -58,12 +58,10 @@ impl PipelineChain<'_> {
         started
     }
 
-    fn start_one(&self, pipeline: &Arc<settings::Pipeline>, out: Output) -> Addr<Pipeline> {
-        let program = &pipeline.program;
-        let stage = (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>);
+    fn start_one(&self, place: Place, pipeline: &Arc<settings::Pipeline>, out: Output) -> Addr<Pipeline> {
         let to_session = self.to_session.clone();
-        let more = (mailbox_room(self.room), self.announced.cloned());
-        Pipeline::start(pipeline, stage, out, to_session, Arc::clone(self.tracker), more)
+        let more = (mailbox_room(self.room), self.announced.cloned(), place);
+        Pipeline::start(pipeline, instance(pipeline), out, to_session, Arc::clone(self.tracker), more)
     }
 }
 
@@ -75,13 +73,32 @@ impl LazyChain {
         Self { route: Arc::clone(route), to_session: to_session.clone(), room, head: None }
     }
 
+    /// Continues with other settings. If the pipelines run already, they get the message.
+    pub fn adopt(&mut self, adopt: &Arc<Adopt>) {
+        self.route = Arc::clone(&adopt.route);
+        self.room = adopt.errors_room;
+        if let Some(head) = &self.head {
+            head.notify(DataMessage::Adopt(Arc::clone(adopt)));
+        }
+    }
+
     /// The input of the first errors pipeline; `None` when the route has none.
     pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
         if self.head.is_none() {
-            let chain =
-                PipelineChain { tracker, to_session: &self.to_session, room: self.room, announced: None };
-            self.head = chain.start(&self.route.errors, Output::Next(self.to_session.clone())).head;
+            let (to_session, room) = (&self.to_session, self.room);
+            let chain = PipelineChain { tracker, to_session, room, announced: None };
+            let out = Output::Next(self.to_session.clone());
+            self.head = chain.start(Place::Errors, &self.route.errors, out).head;
         }
         self.head.as_ref()
     }
+}
+
+/// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in
+/// flight in both directions, and those that await a reply.
+pub fn errors_room(room: usize, route: &Route) -> usize {
+    route
+        .upstream
+        .as_ref()
+        .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
 }

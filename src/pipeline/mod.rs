@@ -9,8 +9,8 @@ mod journal;
 mod messages;
 mod output;
 
-pub use actor::Pipeline;
-pub use chain::{ChainEnds, LazyChain, PipelineChain};
+pub use actor::{Pipeline, Place};
+pub use chain::{ChainEnds, LazyChain, PipelineChain, errors_room};
 pub use journal::{JournalPortError, check_journal, client_class, upstream_class};
 pub use messages::{Attach, Stage};
 pub use output::{IsOwnUrl, Output, UpstreamEdge};

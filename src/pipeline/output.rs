@@ -69,6 +69,8 @@ impl UpstreamEdge {
                 self.push_apart(envelopes);
             }
             DataMessage::Several(messages) => messages.into_iter().for_each(|message| self.push(message)),
+            // It goes on from there.
+            DataMessage::Adopt(adopt) => self.supervisor.notify(DataMessage::Adopt(adopt)),
             message => self.push_straight(message),
         }
     }
@@ -112,6 +114,10 @@ fn end(message: DataMessage) {
             envelopes.into_iter().for_each(|envelope| envelope.ticket.settle(AckStatus::Dropped));
         }
         DataMessage::Several(messages) => messages.into_iter().for_each(end),
-        DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) | DataMessage::Mark(_) => {}
+        DataMessage::Failed(_)
+        | DataMessage::Ended(_)
+        | DataMessage::Notice(_)
+        | DataMessage::Mark(_)
+        | DataMessage::Adopt(_) => {}
     }
 }

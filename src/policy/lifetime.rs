@@ -22,6 +22,11 @@ pub struct LifetimePolicy {
 // === impl LifetimePolicy ===
 
 impl LifetimePolicy {
+    /// Whether sessions get as old as with `other`.
+    pub fn has_age_of(&self, other: &Self) -> bool {
+        (self.max_age, self.max_age_jitter) == (other.max_age, other.max_age_jitter)
+    }
+
     /// The age at which a session is closed; `None` if age does not close it. `chance` is a random number in [0, 1).
     pub fn age(&self, chance: f64) -> Option<Duration> {
         let jitter = f64::from(self.max_age_jitter.min(100)) / 100.0;

@@ -1,46 +1,70 @@
 //! When a change of the settings takes effect.
 
-use std::fmt;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
-use crate::settings::Effective;
+use crate::settings::{Effective, Loaded};
 
 /// When a change of the settings takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Adoption {
     /// At once, for live sessions too.
     AtOnce,
-    /// For sessions that start after the reload.
+    /// For sessions that start after the reload. Live sessions adopt all other changes.
     NewSessions,
+    /// For sessions that start after the reload. Live sessions cannot change it, and keep their whole configuration.
+    Structure,
     /// When the process starts the next time. The reload reports it and leaves everything as it is.
     NextStart,
 }
 
-use Adoption::{AtOnce, NewSessions, NextStart};
+use Adoption::{AtOnce, NewSessions, NextStart, Structure};
 
-/// Keys that differ from the rest of their section, by the beginning of their name.
+/// Keys that differ from the rest of their section, by the beginning of their name. The first match counts.
 const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
-    // Endpoints and their choice belong to the pool, which all sessions share.
-    ("upstream", "url", AtOnce),
-    ("upstream", "endpoints", AtOnce),
-    ("upstream", "resolve", AtOnce),
-    ("upstream", "balance", AtOnce),
-    ("upstream", "slow_start", AtOnce),
-    ("upstream", "health.", AtOnce),
-    ("upstream", "ejection.", AtOnce),
-    ("upstream", "breaker.", AtOnce),
-    ("upstream", "probe.", AtOnce),
-    ("upstream", "max_age", AtOnce),
-    ("upstream", "move.rate", AtOnce),
-    ("upstream", "move.grace", AtOnce),
-    ("upstream", "rebalance.", AtOnce),
-    // Limits that sessions share, and sockets.
-    ("server", "max_sessions", AtOnce),
-    ("server", "max_handshakes", AtOnce),
-    ("server", "buffer", AtOnce),
-    ("listener", "bind", AtOnce),
-    ("listener", "max_sessions", AtOnce),
-    ("listener", "max_new_sessions", AtOnce),
-    ("listener", "address_rate.", AtOnce),
+    ("server", "workers", NextStart),
+    ("log", "level", AtOnce),
+    ("log", "access", NewSessions),
+    // How messages become events, and the size of mailboxes.
+    ("listener", "codec", Structure),
+    ("listener", "preprocessors", Structure),
+    ("listener", "postprocessors", Structure),
+    ("listener", "buffer", Structure),
+    ("upstream", "codec", Structure),
+    ("upstream", "preprocessors", Structure),
+    ("upstream", "postprocessors", Structure),
+    ("upstream", "buffer", Structure),
+    // What a session expects of its upstream.
+    ("upstream", "exchange", Structure),
+    ("upstream", "correlation", Structure),
+    ("upstream", "recovery.", Structure),
+    // The actors of a session.
+    ("route", "incoming", Structure),
+    ("route", "upstream", Structure),
+    ("route", "outgoing", Structure),
+    ("route", "errors", Structure),
+    // What matters in handshakes with clients only.
+    ("listener", "tls.", NewSessions),
+    ("listener", "proxy_protocol", NewSessions),
+    ("listener", "trusted_", NewSessions),
+    ("listener", "max_header", NewSessions),
+    ("listener", "handshake_timeout", NewSessions),
+    ("listener", "tcp_", NewSessions),
+    // What is made of the client's request, for all connections of the session to its upstream.
+    ("upstream", "forward_", NewSessions),
+    ("upstream", "host", NewSessions),
+    ("upstream", "headers", NewSessions),
+    ("upstream", "remove_", NewSessions),
+    ("upstream", "response_headers", NewSessions),
+    ("upstream", "hash", NewSessions),
+    ("route", "error_replies", AtOnce),
+    ("route", "on_upstream_loss", AtOnce),
+    ("route", "stateless", AtOnce),
+    ("route", "max_session_age", AtOnce),
+    ("route", "session_expiry.", AtOnce),
     ("route", "limits", AtOnce),
     ("admin", "tap", NewSessions),
 ];
@@ -51,17 +75,46 @@ pub fn of_key(kind: &str, key: &str) -> Adoption {
     exception.map_or_else(|| of_section(kind), |(_, _, adoption)| *adoption)
 }
 
-/// When most keys of a section take effect, and a section that is added or removed.
+/// When most keys of a section take effect.
 pub fn of_section(kind: &str) -> Adoption {
     match kind {
-        "drain" => AtOnce,
-        "server" | "log" | "admin" => NextStart,
-        _ => NewSessions,
+        "admin" | "log" => NextStart,
+        "auth" | "route" => NewSessions,
+        _ => AtOnce,
     }
 }
 
-/// When a listener that is added or removed opens or closes.
-pub const LISTENERS: Adoption = AtOnce;
+/// When a section that is added or removed takes effect.
+pub fn of_new_section(kind: &str) -> Adoption {
+    if kind == "listener" { AtOnce } else { NewSessions }
+}
+
+/// Records in the listeners and routes of these settings what live sessions cannot change.
+pub fn shape(loaded: &mut Loaded) {
+    let effective = &loaded.effective;
+    for listener in &mut loaded.settings.listeners {
+        let shape = structure(effective, [&format!("listener.{}", listener.name)]);
+        Arc::make_mut(listener).shape = shape;
+    }
+    for route in &mut loaded.settings.routes {
+        let named = format!("route.{}", route.name);
+        let name = if effective.sections.contains_key(&named) { &named } else { &route.name };
+        let upstream = route.upstream.as_ref().map(|upstream| format!("upstream.{}", upstream.name));
+        let shape = structure(effective, [name].into_iter().chain(&upstream));
+        Arc::make_mut(route).shape = shape;
+    }
+}
+
+/// A digest of what live sessions cannot change in these sections.
+fn structure<'a>(effective: &Effective, sections: impl IntoIterator<Item = &'a String>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for name in sections {
+        let Some(section) = effective.sections.get(name) else { continue };
+        let fixed = section.values.iter().filter(|(key, _)| of_key(section.kind, key) == Structure);
+        fixed.for_each(|(key, value)| (name, key, value.digest).hash(&mut hasher));
+    }
+    hasher.finish()
+}
 
 /// The effective settings after a reload: those of `after`, but what takes effect at the next start has still the value
 /// of `before`. So each reload reports it until then.
@@ -84,6 +137,7 @@ impl Adoption {
         match self {
             AtOnce => "at_once",
             NewSessions => "new_sessions",
+            Structure => "new_sessions_only",
             NextStart => "next_start",
         }
     }
@@ -94,6 +148,7 @@ impl fmt::Display for Adoption {
         f.write_str(match self {
             AtOnce => "takes effect at once",
             NewSessions => "takes effect for new sessions",
+            Structure => "takes effect for new sessions; live ones keep their configuration",
             NextStart => "takes effect at the next start",
         })
     }
@@ -131,7 +186,7 @@ mod tests {
     /// that word.
     fn row(title: &str, kind: &str, keys: &[&str]) -> String {
         let most = of_section(kind);
-        let cells = [AtOnce, NewSessions, NextStart].map(|adoption| {
+        let cells = [AtOnce, NewSessions, Structure, NextStart].map(|adoption| {
             let mut names: Vec<String> = Vec::new();
             for key in keys.iter().filter(|key| of_key(kind, key) == adoption && adoption != most) {
                 let word = key.split('.').next().unwrap_or(key);
@@ -149,7 +204,7 @@ mod tests {
             });
             names.into_iter().chain(rest).collect::<Vec<_>>().join(", ")
         });
-        format!("| `{title}` | {} | {} | {} |", cells[0], cells[1], cells[2])
+        format!("| `{title}` | {} |", cells.join(" | "))
     }
 
     #[test]
@@ -158,6 +213,23 @@ mod tests {
         let rows = all_keys().map(|(title, kind, keys)| row(&title, kind, &keys));
         let missing: Vec<_> = rows.filter(|row| !text.contains(row.as_str())).collect();
         assert!(missing.is_empty(), "docs/reload.md lacks these rows:\n{}", missing.join("\n"));
+    }
+
+    #[test]
+    fn the_shape_of_a_route_changes_with_what_its_sessions_cannot_change() {
+        let shapes = |upstream: &str, route: &str, listener: &str| {
+            let text = MINIMAL.replace("[upstream.echo]", &format!("[upstream.echo]\n{upstream}"));
+            let text = text.replace("[listener.ws]", &format!("[listener.ws]\n{listener}"));
+            let mut loaded = Loaded::check(layers(&format!("{text}{route}"), &[]).unwrap()).unwrap();
+            shape(&mut loaded);
+            (loaded.settings.routes[0].shape, loaded.settings.listeners[0].shape)
+        };
+        let first = shapes("", "", "");
+        assert_eq!(first, shapes("max_in_flight = 5", "max_session_age = \"1h\"", "max_message = \"2MiB\""));
+        assert_ne!(first.0, shapes("exchange = \"request\"", "", "").0);
+        assert_ne!(first.0, shapes("", "incoming = [\"pass\"]", "").0);
+        assert_ne!(first.0, shapes("", "name = \"other\"", "").0, "it is another route");
+        assert_ne!(first.1, shapes("", "", "codec = \"json\"").1);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Difference {
         for (path, digest) in &after.files {
             if before.files.get(path).is_some_and(|known| known != digest) {
                 let name = format!("file {}", path.display());
-                difference.add(Change { name, what: What::Content, adoption: Adoption::NewSessions });
+                difference.add(Change { name, what: What::Content, adoption: Adoption::AtOnce });
             }
         }
         difference
@@ -99,10 +99,7 @@ impl Difference {
     }
 
     fn add_section(&mut self, name: &str, kind: &str, what: What) {
-        let adoption = match kind {
-            "listener" => adoption::LISTENERS,
-            _ => adoption::of_section(kind),
-        };
+        let adoption = adoption::of_new_section(kind);
         self.add(Change { name: name.to_owned(), what, adoption });
     }
 
@@ -186,7 +183,7 @@ mod tests {
         assert_eq!(
             lines(&before, &after),
             [
-                "changed upstream.echo.connect_timeout \"5s\" → \"7s\" (takes effect for new sessions)",
+                "changed upstream.echo.connect_timeout \"5s\" → \"7s\"",
                 "changed upstream.echo.breaker.sessions 0 → 3",
                 "changed route.chat.path \"/\" → \"/a\" (takes effect for new sessions)",
                 "changed route.chat.origins [\"*\"] → unset (takes effect for new sessions)",
@@ -238,7 +235,7 @@ mod tests {
             difference,
             [
                 "changed upstream.echo.headers.x-token (secret) (takes effect for new sessions)",
-                "changed pipeline.pass.source (long value) (takes effect for new sessions)",
+                "changed pipeline.pass.source (long value)",
             ]
         );
     }

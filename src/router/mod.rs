@@ -245,6 +245,11 @@ impl<T> Router<T> {
         self.routes.len()
     }
 
+    /// The values of all routes, in order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.routes.iter().map(|(_, value)| value)
+    }
+
     /// The value of the first route that matches the request; `None` if no route does.
     ///
     /// # Security

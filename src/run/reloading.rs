@@ -10,8 +10,8 @@ use actix_rt::task::{JoinHandle, spawn_blocking};
 use super::listeners::Listeners;
 use crate::{
     listener::{self, ServerState},
-    log::Quoted,
-    reload::{Difference, Numbers, Outcome, Problems, Request, Requests, in_force},
+    log::{Quoted, set_level},
+    reload::{Difference, Numbers, Outcome, Problems, Request, Requests, in_force, shape},
     server::Workers,
     settings::{Layers, Loaded, Settings, SettingsError},
 };
@@ -117,6 +117,7 @@ impl Reloader {
         let prepared = listeners.prepare(&loaded.settings);
         let prepared = prepared.map_err(|error| Problems::new([error.to_string()]))?;
         let difference = Difference::between(&self.in_force.effective, &loaded.effective);
+        shape(&mut loaded);
         loaded.effective = in_force(&self.in_force.effective, loaded.effective);
         let (loaded, server) = (Arc::new(loaded), Arc::clone(&self.server));
         let layers = loaded.layers.clone();
@@ -128,6 +129,7 @@ impl Reloader {
         self.numbers = numbers;
         prepared.log();
         listeners.apply(prepared, &self.server, workers);
+        set_level(&loaded.settings.log.level);
         super::log_warnings(&loaded.settings);
         self.in_force = loaded;
         Ok((Outcome::Done { generation, difference }, layers))

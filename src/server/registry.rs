@@ -5,11 +5,13 @@
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt, mem,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+use tokio::time::sleep;
 
 use super::{
     drain::Order,
@@ -18,13 +20,20 @@ use super::{
 use crate::{
     figures::SessionFigures,
     flow::Edge,
-    session::Control,
+    session::{Adopting, Control},
     settings::{Listener, Route},
 };
 
 /// The number of parts with separate locks. Consecutive sessions of a listener go to different parts, so that
 /// worker threads hardly ever wait for each other.
 const PARTS: usize = 16;
+
+/// Number of sessions that adopt a configuration at a time. They take a millisecond or two, and other work goes on
+/// between them.
+const ADOPTING_MAX: usize = 32;
+
+/// The pause between the sessions that adopt a configuration at a time.
+const ADOPTING_PAUSE: Duration = Duration::from_millis(2);
 
 /// The live sessions of the process.
 pub struct Registry {
@@ -148,6 +157,22 @@ impl Registry {
         found
     }
 
+    /// Has each session whose actor runs adopt the configuration in force, some at a time, and waits until each has done
+    /// so or has ended. The others receive the order when their actors are attached.
+    pub async fn adopt(&self) {
+        let (order, mut adopted) = Adopting::several();
+        for part in &self.parts {
+            let controls: Vec<_> =
+                lock(part).sessions.values().filter_map(|entry| entry.control.clone()).collect();
+            for some in controls.chunks(ADOPTING_MAX) {
+                some.iter().for_each(|control| control.notify(Control::Adopt(order.clone())));
+                sleep(ADOPTING_PAUSE).await;
+            }
+        }
+        drop(order);
+        let _ = adopted.recv().await;
+    }
+
     fn part(&self, id: SessionId) -> MutexGuard<'_, Part> {
         let part = (id.number % PARTS as u64) as usize;
         lock(&self.parts[part])
@@ -168,6 +193,21 @@ impl LiveSession {
 }
 
 // === impl Registration ===
+
+impl Registration {
+    /// Records the settings with which the session continues.
+    pub fn adopt(&self, listener: &Arc<Listener>, route: &Arc<Route>) {
+        let mut part = self.registry.part(self.id);
+        let Some(entry) = part.sessions.get_mut(&self.id) else { return };
+        let before = (
+            mem::replace(&mut entry.info.listener, Arc::clone(listener)),
+            mem::replace(&mut entry.info.route, Arc::clone(route)),
+        );
+        // Dropped after the lock is released, as below.
+        drop(part);
+        drop(before);
+    }
+}
 
 impl Drop for Registration {
     fn drop(&mut self) {

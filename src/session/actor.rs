@@ -1,5 +1,6 @@
 //! The session actor. This file reads the client's messages and turns them into events.
 //!
+//! * [`adopting`]: continues with other settings.
 //! * [`admitting`]: rate limits, and the liveness of the client.
 //! * [`delivering`]: sends messages to the client and records outcomes.
 //! * [`failing`]: reports failed events.
@@ -9,6 +10,7 @@
 //! * [`tapping`]: what taps see.
 
 mod admitting;
+mod adopting;
 mod delivering;
 mod ending;
 mod expiring;
@@ -109,7 +111,7 @@ pub struct Session {
     /// The line of the access log; `None` without one.
     access: Option<Box<AccessEntry>>,
     /// The guard that counts the session as live.
-    _guard: Box<dyn SessionGuard>,
+    guard: Box<dyn SessionGuard>,
 }
 
 impl Session {
@@ -175,7 +177,7 @@ impl Session {
             tapping: tap.map(Tapping::new),
             opened: Instant::now(),
             access,
-            _guard: guard,
+            guard,
             listener,
         }
     }
@@ -357,6 +359,7 @@ impl Handler<Control> for Session {
     fn handle(&mut self, control: Control, _: &mut Context<Self>) {
         match control {
             Control::Drain(drain) => self.schedule_drain(drain),
+            Control::Adopt(_) => self.adopt(),
             Control::Inspect(reply) => {
                 let snapshot = Snapshot { state: self.state.name(), unsettled: self.delivery.unsettled() };
                 // The process may have stopped waiting for the answer.

@@ -31,6 +31,8 @@ pub trait QueuedFrame {
 #[derive(Debug)]
 pub struct Backlog<F> {
     keep: Keep,
+    /// What is kept from the next gap on.
+    next_keep: Keep,
     waiting: VecDeque<F>,
     /// Whether messages are being dropped, because the client has not read for too long.
     dropping: bool,
@@ -46,7 +48,20 @@ pub struct Backlog<F> {
 impl<F: QueuedFrame> Backlog<F> {
     /// Creates an empty backlog.
     pub fn new(keep: Keep) -> Self {
-        Self { keep, waiting: VecDeque::new(), dropping: false, dropped: 0, notice: None, total: 0 }
+        Self {
+            keep,
+            next_keep: keep,
+            waiting: VecDeque::new(),
+            dropping: false,
+            dropped: 0,
+            notice: None,
+            total: 0,
+        }
+    }
+
+    /// Keeps other messages, from the next gap on.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.next_keep = keep;
     }
 
     /// Adds a frame at the end, or drops it. With [`Keep::Oldest`], all pushes after the first dropped one
@@ -65,6 +80,9 @@ impl<F: QueuedFrame> Backlog<F> {
     /// Starts to drop messages: as many as the upstream's budget needs to have bytes left. Returns false if
     /// that is impossible, because the frames that must be kept fill the budget.
     pub fn start_dropping(&mut self) -> bool {
+        if !self.dropping && self.dropped == 0 && self.notice.is_none() {
+            self.keep = self.next_keep;
+        }
         self.dropping = true;
         self.make_room();
         self.waiting.iter().all(|frame| frame.has_room() != Some(false))

@@ -60,8 +60,19 @@ pub(super) struct Downstream {
     barrier: Barrier<ClientFrame>,
     /// The backlog; `None` when messages are never dropped, so that all frames are queued for the socket.
     backlog: Option<Box<Backlog<ClientFrame>>>,
+    /// Whether messages may be dropped. A backlog that has been created stays.
+    drops: bool,
     /// Where messages that were written or dropped are counted.
     figures: Arc<SessionFigures>,
+}
+
+/// The messages that a policy keeps; `None` if it drops none.
+fn keep(policy: SlowConsumer) -> Option<Keep> {
+    match policy {
+        SlowConsumer::Disconnect => None,
+        SlowConsumer::DropOldest => Some(Keep::Newest),
+        SlowConsumer::DropNewest => Some(Keep::Oldest),
+    }
 }
 
 impl QueuedFrame for ClientFrame {
@@ -76,13 +87,20 @@ impl QueuedFrame for ClientFrame {
 
 impl Downstream {
     pub(super) fn new(channel: ClientChannel, policy: SlowConsumer, figures: Arc<SessionFigures>) -> Self {
-        let keep = match policy {
-            SlowConsumer::Disconnect => None,
-            SlowConsumer::DropOldest => Some(Keep::Newest),
-            SlowConsumer::DropNewest => Some(Keep::Oldest),
-        };
-        let backlog = keep.map(|keep| Box::new(Backlog::new(keep)));
-        Self { channel, barrier: Barrier::default(), backlog, figures }
+        let backlog = keep(policy).map(|keep| Box::new(Backlog::new(keep)));
+        let drops = backlog.is_some();
+        Self { channel, barrier: Barrier::default(), backlog, drops, figures }
+    }
+
+    /// Applies another policy, from the next message on. Messages that are being dropped are dropped as before.
+    pub(super) fn set_policy(&mut self, policy: SlowConsumer) {
+        let keep = keep(policy);
+        self.drops = keep.is_some();
+        match (&mut self.backlog, keep) {
+            (Some(backlog), Some(keep)) => backlog.set_keep(keep),
+            (None, Some(keep)) => self.backlog = Some(Box::new(Backlog::new(keep))),
+            (_, None) => {}
+        }
     }
 
     /// Queues a frame, once the notices before it have been queued. After the proxy's close frame it is dropped,
@@ -146,7 +164,7 @@ impl Downstream {
     /// session continues, and false when the client must be closed, because the policy requires that or
     /// dropping does not free enough of the budget.
     pub(super) fn start_dropping(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else { return false };
+        let Some(backlog) = self.backlog.as_mut().filter(|_| self.drops) else { return false };
         let freed = backlog.start_dropping();
         self.channel.link().restart_write_timer();
         self.count_discarded();

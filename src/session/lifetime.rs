@@ -87,6 +87,23 @@ impl Lifetime {
         })
     }
 
+    /// The lifetime of a session without a token, which began at `opened`; `None` if nothing ends it. `chance` is a random
+    /// number in [0, 1).
+    pub fn of_age(policy: &Arc<LifetimePolicy>, opened: Instant, chance: f64) -> Option<Self> {
+        let oldest = policy.age(chance).and_then(|age| opened.checked_add(age));
+        let policy = Arc::clone(policy);
+        oldest.map(|oldest| Self { policy, expires: None, is_announced: false, oldest: Some(oldest) })
+    }
+
+    /// Continues with other decisions of the route, in a session that began at `opened`. The time of its maximum age stays
+    /// if that does. `chance` is a random number in [0, 1).
+    pub fn adopt(&mut self, policy: &Arc<LifetimePolicy>, opened: Instant, chance: f64) {
+        if !policy.has_age_of(&self.policy) {
+            self.oldest = policy.age(chance).and_then(|age| opened.checked_add(age));
+        }
+        self.policy = Arc::clone(policy);
+    }
+
     /// Replaces the token by one that expires at `expires`, in seconds since 1970.
     pub fn renew(&mut self, expires: Option<u64>) {
         self.expires = expires.map(Duration::from_secs);

@@ -10,11 +10,11 @@
 //! It sends `DataMessage` to the first incoming and the first errors pipeline, and `StopUpstream` and `SessionOver`
 //! to its supervisor.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use actix::Message;
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     net::Stream,
     pipeline::{LazyChain, Output},
     rate::SharedLimit,
-    settings::{Listener, Upstream},
+    settings::{Listener, Route, Upstream},
     supervisor::{SessionOver, StopUpstream},
     tap::SessionTap,
     wire::CloseFrame,
@@ -68,7 +68,23 @@ pub struct Parts {
 }
 
 /// A guard that counts a session as live until it is dropped.
-pub trait SessionGuard {}
+pub trait SessionGuard {
+    /// Takes over the configuration in force. Returns what the session continues with; `None` if it keeps what it has:
+    /// because that is the latest, or because the session cannot continue with another one.
+    fn adopt(&mut self) -> Option<Adoption> {
+        None
+    }
+}
+
+/// The settings with which a session continues.
+pub struct Adoption {
+    /// The settings of its listener.
+    pub listener: Arc<Listener>,
+    /// Its route.
+    pub route: Arc<Route>,
+    /// How clients renew their credentials, by the methods of the route.
+    pub renewals: Vec<Renewal>,
+}
 
 /// The actors that a session sends to.
 pub struct SessionLinks {
@@ -99,8 +115,8 @@ pub struct SupervisorEdge {
 
 /// Process → session, control plane: an order or a question from outside the session.
 ///
-/// A session receives at most one message of each kind, so they always fit in the `CONTROL_ROOM` of the
-/// mailbox.
+/// A session receives at most one message of each kind at a time, so they always fit in the `CONTROL_ROOM` of
+/// the mailbox.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum Control {
@@ -108,6 +124,29 @@ pub enum Control {
     Drain(Drain),
     /// Report what the session is doing. The reply is the snapshot, which the session sends in its next turn.
     Inspect(oneshot::Sender<Snapshot>),
+    /// Continue with the configuration in force. There is no reply. The next one follows when this one has been dropped.
+    Adopt(Adopting),
+}
+
+/// An order to adopt the configuration in force. While any of its copies exists, there is no other one.
+#[derive(Debug, Clone)]
+pub struct Adopting(
+    #[expect(dead_code, reason = "the sender is dropped with it")] Option<mpsc::Sender<Infallible>>,
+);
+
+// === impl Adopting ===
+
+impl Adopting {
+    /// An order for several sessions. The receiver ends with the last copy.
+    pub fn several() -> (Self, mpsc::Receiver<Infallible>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(Some(sender)), receiver)
+    }
+
+    /// An order for one session.
+    pub fn one() -> Self {
+        Self(None)
+    }
 }
 
 /// The order to close the client after `delay`, with `frame`.

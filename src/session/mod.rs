@@ -34,5 +34,8 @@ mod sequencer_tests;
 pub use actor::Session;
 pub use known::{KnownClient, LoggedClaims};
 pub use lifetime::{Due, Lifetime, LifetimeEnd, Moment};
-pub use messages::{Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot, SupervisorEdge};
+pub use messages::{
+    Adopting, Adoption, Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, Snapshot,
+    SupervisorEdge,
+};
 pub use renewal::{Announce, Check, Renewal};

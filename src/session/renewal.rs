@@ -39,6 +39,8 @@ pub type Announce = Rc<dyn Fn(&Secret, &Arc<Identity>) -> Result<(), Failure>>;
 /// How a client renews its credential.
 #[derive(Clone)]
 pub struct Renewal {
+    /// The name of the method that accepted the client.
+    pub method: Arc<str>,
     /// The messages that renew.
     pub rule: RenewalRule,
     /// Starts to check a credential, by the method that accepted the client.
@@ -78,6 +80,17 @@ pub(super) struct Checked {
 impl Renewals {
     pub(super) fn new(renewal: Renewal, now: Instant) -> Box<Self> {
         Box::new(Self { renewal, limiter: Limiter::new(&RATE, now), pending: None })
+    }
+
+    /// The name of the method that accepted the client.
+    pub(super) fn method(&self) -> &Arc<str> {
+        &self.renewal.method
+    }
+
+    /// Continues with other settings of the method. A check in progress goes on.
+    pub(super) fn adopt(&mut self, renewal: Renewal) {
+        let announce = self.renewal.announce.take();
+        self.renewal = Renewal { announce, ..renewal };
     }
 
     /// The message as one that renews; `None` if it is any other.

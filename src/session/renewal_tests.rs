@@ -27,6 +27,7 @@ fn renewals(is_open: &Rc<Cell<bool>>, now: Instant) -> Box<Renewals> {
     let rule = RenewalRule { path: path("type"), value: "renew".to_owned(), token: path("token") };
     let is_open = Rc::clone(is_open);
     let renewal = Renewal {
+        method: "users".into(),
         rule,
         check: Rc::new(move |secret| {
             let is_open = Rc::clone(&is_open);

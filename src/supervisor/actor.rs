@@ -1,8 +1,9 @@
-//! The supervisor actor. [`dispatch`] handles events that have no connector, [`holding`] keeps some of them,
+//! The supervisor actor. [`adopting`] continues with other settings, [`dispatch`] handles events that have no connector, [`holding`] keeps some of them,
 //! [`ending`] handles the end of connections, [`recovering`] the session's journal meanwhile, [`redialing`] starts the
 //! next connections, and [`moving`] replaces one while it serves. `children` determines what to do
 //! about a server, and the actor does it.
 
+mod adopting;
 mod dispatch;
 mod ending;
 mod holding;
@@ -401,6 +402,7 @@ impl Handler<DataMessage> for Supervisor {
                 self.release();
                 self.lend(ctx);
             }
+            DataMessage::Adopt(adopt) => self.adopt(adopt),
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }

@@ -135,6 +135,11 @@ impl<C: Clone> Child<C> {
         }
     }
 
+    /// Restarts as these settings say, from the next loss on.
+    pub fn set_restart(&mut self, restart: &Arc<Restart>) {
+        self.policy.set_restart(restart);
+    }
+
     // --- Questions
 
     /// Whether this is the server of `target`.

@@ -75,6 +75,11 @@ impl<C: Clone> Children<C> {
         self.all.iter().find(|child| child.is_own())
     }
 
+    /// All servers.
+    pub fn all(&self) -> impl Iterator<Item = &Child<C>> {
+        self.all.iter()
+    }
+
     /// Whether the server with this generation waits for its next connection.
     pub fn is_waiting(&self, generation: Generation) -> bool {
         self.get(generation).is_some_and(Child::is_waiting)
@@ -97,6 +102,12 @@ impl<C: Clone> Children<C> {
     }
 
     // --- Inputs
+
+    /// Restarts connections as these settings say, from the next loss on.
+    pub fn set_restart(&mut self, restart: &Arc<Restart>) {
+        self.restart = Arc::clone(restart);
+        self.all.iter_mut().for_each(|child| child.set_restart(restart));
+    }
 
     /// Records that the route's own upstream was dialed before the session started. Returns the generation of
     /// its connector.

@@ -42,6 +42,11 @@ impl Policy {
         Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
     }
 
+    /// Uses other settings. What is known of the last restarts stays.
+    pub fn set_restart(&mut self, restart: &Arc<Restart>) {
+        self.restart = Arc::clone(restart);
+    }
+
     /// Records a loss and returns what to do about it. `chance` is a random number in [0, 1).
     pub fn lost(&mut self, now: Instant, chance: f64) -> Verdict {
         self.attempt = self.attempt.saturating_add(1);

@@ -40,9 +40,17 @@ pub struct Dialer {
     client: Client,
 }
 
+/// The dialers of the configuration in force.
+pub trait Dialers {
+    /// The dialer for the upstream of this name; `None` if no route uses it.
+    fn dialer(&self, upstream: &str) -> Option<Dialer>;
+}
+
 /// The facts that a session needs to reach its upstream, the same for each of its connections.
 #[derive(Clone)]
 pub struct DialPlan {
+    /// Where the session gets its dialer when the configuration has changed; `None` if it keeps the one that it has.
+    pub dialers: Option<Rc<dyn Dialers>>,
     /// The dialer of the upstream.
     pub dialer: Dialer,
     /// The path and query that the client's request adds to the URL of an endpoint.
@@ -167,6 +175,17 @@ impl DialPlan {
     /// The settings of the upstream.
     pub fn settings(&self) -> &Arc<settings::Upstream> {
         &self.dialer.upstream.settings
+    }
+
+    /// Uses the settings of the upstream that are in force, from the next connection on. Returns whether there are any.
+    pub fn adopt(&mut self) -> bool {
+        let name = &self.dialer.upstream.settings.name;
+        let dialer = self.dialers.as_ref().and_then(|dialers| dialers.dialer(name));
+        let is_known = dialer.is_some();
+        if let Some(dialer) = dialer {
+            self.dialer = dialer;
+        }
+        is_known
     }
 
     /// Connects to the upstream within `connect_timeout`. A reconnect has the lease of the endpoint that is dialed

@@ -59,7 +59,7 @@ use tokio::{
 };
 
 pub use client_path::{ClientPath, PathError};
-pub use dial::{DialPlan, Dialed, Dialer, Dialing, First};
+pub use dial::{DialPlan, Dialed, Dialer, Dialers, Dialing, First};
 pub use endpoint::{Destination, Endpoint, Lease};
 pub use error::DialError;
 pub use handshake_headers::HandshakeHeaders;
@@ -146,6 +146,12 @@ impl Upstream {
     /// Whether `url` names one of the endpoints, for a client that requested `path`.
     pub fn is_own(&self, url: &str, path: &ClientPath) -> bool {
         self.shared.is_own(url, path)
+    }
+
+    /// The same question, for as long as a session lives, whatever the settings are.
+    pub fn owns(&self, path: ClientPath) -> impl Fn(&str) -> bool + 'static {
+        let shared = Arc::clone(&self.shared);
+        move |url| shared.is_own(url, &path)
     }
 
     /// Chooses the endpoint for a reconnect of a session with this key, and reserves a place there; see

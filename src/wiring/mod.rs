@@ -14,8 +14,8 @@ use actix::Addr;
 
 use crate::{
     figures::SessionFigures,
-    flow::{AckTracker, Budget, EVENT_COST, Edge, GlobalBudget},
-    pipeline::{IsOwnUrl, LazyChain, Output, PipelineChain, UpstreamEdge},
+    flow::{AckTracker, Budget, Edge, GlobalBudget},
+    pipeline::{IsOwnUrl, LazyChain, Output, PipelineChain, Place, UpstreamEdge, errors_room},
     session::{self, FirstData, Parts, Session, SupervisorEdge},
     settings::Route,
     supervisor::{self, Supervisor},
@@ -60,7 +60,7 @@ fn link_actors(
     let announced = route.moves().then(Announced::default);
     let room_of_both = room + plan.settings().limits.buffer;
     let chain = PipelineChain { room: room_of_both, announced: announced.as_ref(), ..chain };
-    let outgoing = chain.start(&route.outgoing, Output::Next(Edge::to(session))).head;
+    let outgoing = chain.start(Place::Outgoing, &route.outgoing, Output::Next(Edge::to(session))).head;
     let key = plan.key.clone();
     let first_data = key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) });
     let (is_own, budget) = (is_own(&plan), Budget::new(plan.settings().limits.buffer, global_budget));
@@ -71,7 +71,7 @@ fn link_actors(
         |supervisor| {
             let upstream =
                 |supervisor| Output::Upstream(UpstreamEdge::new(Rc::clone(&is_own), Edge::rare(supervisor)));
-            let started = chain.start(&route.incoming, upstream(supervisor));
+            let started = chain.start(Place::Incoming, &route.incoming, upstream(supervisor));
             incoming = started.head.map_or_else(|| upstream(supervisor), Output::Next);
             supervisor::SupervisorLinks {
                 output: started.last.unwrap_or_else(|| Edge::rare(session)),
@@ -101,7 +101,7 @@ fn without_upstream(
     route: &Arc<Route>,
     errors: LazyChain,
 ) -> session::SessionLinks {
-    let incoming = chain.start(&route.incoming, Output::End);
+    let incoming = chain.start(Place::Incoming, &route.incoming, Output::End);
     session::SessionLinks {
         incoming: incoming.head.map_or(Output::End, Output::Next),
         errors,
@@ -114,17 +114,7 @@ fn without_upstream(
 
 /// Whether a URL is that of the route's own upstream.
 fn is_own(plan: &DialPlan) -> IsOwnUrl {
-    let (own, path) = (Arc::clone(plan.upstream()), plan.path.clone());
-    Rc::new(move |url| own.is_own(url, &path))
-}
-
-/// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in
-/// flight in both directions, and those that await a reply.
-fn errors_room(room: usize, route: &Route) -> usize {
-    route
-        .upstream
-        .as_ref()
-        .map_or(room, |upstream| room + upstream.limits.buffer + upstream.max_in_flight * EVENT_COST)
+    Rc::new(plan.upstream().owns(plan.path.clone()))
 }
 
 #[cfg(test)]

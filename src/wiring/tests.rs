@@ -23,7 +23,7 @@ use crate::{
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     format_error::FormatError,
     net::Network,
-    pipeline::{LazyChain, Output, Pipeline, Stage},
+    pipeline::{LazyChain, Output, Pipeline, Place, Stage},
     session::{self, Parts, Session, SessionGuard},
     settings::{self, Listener, Route, Settings, fixture},
     trickle::{Port, RuntimeError},
@@ -181,6 +181,7 @@ impl TestBed {
         let path = ClientPath::new(self.route(), shared.settings(), &Uri::from_static("/")).unwrap();
         let destination = shared.destination(&path).unwrap();
         let plan = DialPlan {
+            dialers: None,
             dialer: Dialer::new(&shared),
             path,
             destination: destination.clone(),
@@ -282,8 +283,14 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
             let to_session = Edge::rare(session);
             let errors = LazyChain::new(&route, &to_session, room);
             let out = Output::End;
-            let pipeline =
-                Pipeline::start(&route.incoming[0], Some(stage), out, to_session, tracker, (room, None));
+            let pipeline = Pipeline::start(
+                &route.incoming[0],
+                Some(stage),
+                out,
+                to_session,
+                tracker,
+                (room, None, Place::Incoming),
+            );
             session::SessionLinks {
                 incoming: Output::Next(Edge::to(&pipeline)),
                 errors,

@@ -120,8 +120,8 @@ impl Decoder {
     pub fn new(role: Role, limits: Limits) -> Self {
         Self {
             role,
-            max_message: limits.max_message.try_into().unwrap_or(u32::MAX),
-            max_frame: limits.max_frame.try_into().unwrap_or(u32::MAX),
+            max_message: bounded(limits.max_message),
+            max_frame: bounded(limits.max_frame),
             header: [0; HEADER_MAX],
             header_len: 0,
             frame: None,
@@ -129,6 +129,12 @@ impl Decoder {
             control: BytesMut::new(),
             small: BytesMut::new(),
         }
+    }
+
+    /// Applies other limits from the next frame on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.max_message = bounded(limits.max_message);
+        self.max_frame = bounded(limits.max_frame);
     }
 
     /// Number of bytes held of an incomplete message.
@@ -298,7 +304,8 @@ impl Decoder {
             return Err(WireError::FrameTooBig(self.max_frame as usize));
         }
         let before = self.message.as_ref().map_or(0, |partial| partial.payload.len());
-        if header.len > u64::from(self.max_message) - before as u64 {
+        // The limit may have become lower since the message began.
+        if header.len > u64::from(self.max_message).saturating_sub(before as u64) {
             return Err(WireError::MessageTooBig(self.max_message as usize));
         }
         Ok(())
@@ -374,6 +381,11 @@ impl PartialMessage {
         }
         payload.try_into().map(Message::Text).map_err(|_| WireError::NotUtf8)
     }
+}
+
+/// A limit in the size that is stored.
+fn bounded(limit: usize) -> u32 {
+    limit.try_into().unwrap_or(u32::MAX)
 }
 
 /// Reserves memory for a payload of which `missing` bytes are missing and `available` have arrived: for all

@@ -89,6 +89,12 @@ where
         }
     }
 
+    /// Applies other limits and times, from the next frame on.
+    pub fn configure(&mut self, limits: Limits, config: &LivenessConfig) {
+        self.decoder.set_limits(limits);
+        self.liveness.set_config(config);
+    }
+
     /// The write queue.
     pub fn outbox(&mut self) -> &mut Outbox<T> {
         &mut self.outbox

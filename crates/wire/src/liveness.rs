@@ -75,15 +75,8 @@ pub enum Check {
 impl Liveness {
     /// Creates the state right after the handshake.
     pub fn new(config: &LivenessConfig, now: Tick) -> Self {
-        let limits = Limits {
-            ping_interval: config.ping_interval.into(),
-            ping_timeout: Ticks::covering(config.ping_timeout),
-            idle: config.idle_timeout.into(),
-            blocked: config.slow_consumer_timeout.into(),
-            suspicion: suspicion(config).into(),
-        };
         Self {
-            limits,
+            limits: config.into(),
             heard: now,
             messaged: now,
             blocked: NEVER,
@@ -91,6 +84,11 @@ impl Liveness {
             held_up: NEVER,
             suspected: NEVER,
         }
+    }
+
+    /// Applies other times, counted from what has happened so far.
+    pub fn set_config(&mut self, config: &LivenessConfig) {
+        self.limits = config.into();
     }
 
     /// Records that data arrived from the peer, of any kind.
@@ -198,6 +196,18 @@ impl Liveness {
     pub fn restart_write_timer(&mut self, now: Tick) {
         if self.is_blocked() {
             self.blocked = now;
+        }
+    }
+}
+
+impl From<&LivenessConfig> for Limits {
+    fn from(config: &LivenessConfig) -> Self {
+        Self {
+            ping_interval: config.ping_interval.into(),
+            ping_timeout: Ticks::covering(config.ping_timeout),
+            idle: config.idle_timeout.into(),
+            blocked: config.slow_consumer_timeout.into(),
+            suspicion: suspicion(config).into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The facts about a request while its handshake is in progress.
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
+use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
 use actix_http::{
     RequestHead,
@@ -16,9 +16,10 @@ use crate::{
     certificate::TlsFacts,
     client_address::Chain,
     header_list::has_token,
+    listener::renewal::renewal,
     policy::LimitKey,
     router,
-    session::{Check, KnownClient, Renewal},
+    session::{KnownClient, Renewal},
     settings::Route,
 };
 
@@ -160,15 +161,7 @@ impl RequestContext {
 
     /// How the client renews its credential; `None` if it cannot.
     pub(super) fn renewal(&self) -> Option<Renewal> {
-        let (authenticator, route) = (self.authenticator.as_ref()?, self.route.as_ref()?);
-        let rule = authenticator.config().renew.clone()?;
-        let (authenticator, lifetime) = (Arc::clone(authenticator), Arc::clone(&route.lifetime));
-        let route = Arc::clone(route);
-        let check = Rc::new(move |secret: Secret| -> Check {
-            let (authenticator, route) = (Arc::clone(&authenticator), Arc::clone(&route));
-            Box::pin(async move { authenticator.renew(&secret, &route.require).await })
-        });
-        Some(Renewal { rule, check, lifetime, announce: None })
+        renewal(self.authenticator.as_ref()?, self.route.as_ref()?)
     }
 
     /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the

@@ -62,7 +62,7 @@ use crate::{
     session::{Lifetime, LoggedClaims, Moment, Parts, Renewal, SessionGuard},
     settings::Route,
     template::{Facts, TooLong},
-    upstream::{ClientPath, Destination, DialPlan, Dialer, First},
+    upstream::{ClientPath, Destination, DialPlan, Dialer, Dialers, First},
     wiring::{self, UpstreamStart},
 };
 
@@ -333,7 +333,7 @@ impl Handshake {
             access,
             guard,
         };
-        worker.attach(id, &wiring::start(parts, &route, upstream_start));
+        worker.attach(id, &wiring::start(parts, &route, upstream_start), &configuration);
     }
 
     async fn refuse(self, refusal: Refusal, context: Option<&RequestContext>) {
@@ -376,7 +376,7 @@ impl Handshake {
 /// Admits or refuses a client. It is admitted if its handshake is valid, a route matches, the limits on sessions are
 /// not reached, and the upstream does not refuse it.
 async fn admit(
-    worker: &ListenerWorker,
+    worker: &Rc<ListenerWorker>,
     configuration: &WorkerConfiguration,
     context: &mut RequestContext,
 ) -> Result<(Accepted, SessionPermit), Refusal> {
@@ -409,7 +409,9 @@ async fn admit(
     let Prepared { added, headers, path, destination } =
         prepared(context, &configuration.listener.name, &route, dialer)?;
     let permit = enter(worker, &routed.limits, context)?;
+    let dialers: Rc<dyn Dialers> = Rc::<ListenerWorker>::clone(worker);
     let plan = DialPlan {
+        dialers: Some(dialers),
         dialer: dialer.clone(),
         path,
         destination,

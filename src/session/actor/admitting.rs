@@ -12,7 +12,7 @@ use super::{CloseIntent, EndCause, Session, SessionState};
 use crate::{
     failure::{Failure, FailureLocation},
     flow::Cause,
-    rate::{self, Excess, Limiter, OnLimit, SharedLimit},
+    rate::{self, Excess, Limiter, OnLimit, Rate, SharedLimit},
     reply,
     settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
@@ -21,6 +21,8 @@ use crate::{
 /// The rate limits on a client's messages: one for the session, and those that it shares with others.
 pub(super) struct Limiters {
     limits: Vec<SharedLimit>,
+    /// Whether the first limit is that of the session.
+    has_own: bool,
     /// Whether a timer is set, and the session reads nothing until it fires.
     is_waiting: bool,
 }
@@ -30,8 +32,31 @@ impl Limiters {
     pub(super) fn new(listener: &Listener, shared: Vec<SharedLimit>) -> Option<Box<Self>> {
         let own = Limiter::new(&listener.rate, Instant::now());
         let own = own.map(|limiter| Arc::new(Mutex::new(limiter)));
+        let has_own = own.is_some();
         let limits: Vec<_> = own.into_iter().chain(shared).collect();
-        (!limits.is_empty()).then(|| Box::new(Self { limits, is_waiting: false }))
+        (!limits.is_empty()).then(|| Box::new(Self { limits, has_own, is_waiting: false }))
+    }
+
+    /// Continues with another rate of the listener. Rates that the session shares change in place.
+    pub(super) fn adopt(limiters: &mut Option<Box<Self>>, rate: &Rate, now: Instant) {
+        match &mut *limiters {
+            Some(limiters) if limiters.has_own => {
+                if let Some(own) = limiters.limits.first() {
+                    rate::locked(own).change(rate, now);
+                }
+            }
+            limiters => {
+                let Some(own) = Limiter::new(rate, now) else { return };
+                let empty = || Box::new(Self { limits: Vec::new(), has_own: true, is_waiting: false });
+                let limiters = limiters.get_or_insert_with(empty);
+                limiters.has_own = true;
+                limiters.limits.insert(0, Arc::new(Mutex::new(own)));
+            }
+        }
+        if let Some(limiters) = limiters {
+            // The wait is computed again.
+            limiters.is_waiting = false;
+        }
     }
 
     /// Counts a message of `bytes` bytes.

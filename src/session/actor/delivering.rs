@@ -28,8 +28,8 @@ impl Session {
             DataMessage::Ended(end) => self.upstream_ended(*end),
             DataMessage::Notice(notice) => self.upstream_replaced(*notice),
             DataMessage::Several(messages) => messages.into_iter().for_each(|message| self.arrive(message)),
-            // A mark goes to a connector or to the supervisor only.
-            DataMessage::Mark(_) => {}
+            // A mark goes to a connector or to the supervisor only. Other settings come back to the session that sent them.
+            DataMessage::Mark(_) | DataMessage::Adopt(_) => {}
         }
     }
 

@@ -1,11 +1,16 @@
 //! The end of a session's lifetime: the notice before its token expires, and the close afterwards.
 
-use std::{task, time::Duration};
+use std::{
+    sync::Arc,
+    task,
+    time::{Duration, Instant},
+};
 
 use super::{CloseIntent, EndCause, Session, SessionState};
 use crate::{
     deadline::Deadline,
     flow::{Cause, Loss},
+    policy::LifetimePolicy,
     reply::expiry_data,
     session::lifetime::{Due, Lifetime, LifetimeEnd, Moment},
     wire::CloseFrame,
@@ -34,6 +39,12 @@ impl Expiry {
     pub(super) fn renew(&mut self, expires: Option<u64>, now: Moment) {
         self.lifetime.renew(expires);
         self.schedule(now);
+    }
+
+    /// Continues with other decisions of the route, in a session that began at `opened`.
+    pub(super) fn adopt(&mut self, policy: &Arc<LifetimePolicy>, opened: Instant, chance: f64) {
+        self.lifetime.adopt(policy, opened, chance);
+        self.schedule(Moment::now());
     }
 
     /// When the session is closed unless the token is renewed, as the time since 1970.

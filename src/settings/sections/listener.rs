@@ -28,6 +28,8 @@ pub struct Listener {
     pub name: String,
     /// The listener's position in the settings, from 1. It is the `source` of event ids.
     pub number: u32,
+    /// A digest of what a live session of the listener cannot change; see [`reload`](crate::reload).
+    pub shape: u64,
     /// The addresses to listen on.
     pub bind: Vec<Bind>,
     /// TLS for its clients; `None` without TLS.
@@ -110,6 +112,7 @@ fn read(name: &str, number: u32, section: &Section<'_>) -> Option<Listener> {
     Some(Listener {
         name: name.to_owned(),
         number,
+        shape: 0,
         bind: bind?,
         tls,
         proxy_protocol,

@@ -3,10 +3,20 @@
 //! The settings compile the programs, so that a program that does not compile is reported together with all
 //! other mistakes. The checks of a route also depend on what its programs do.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    cell::RefCell,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{language::Language, modules::Folders};
-use crate::{settings::read::Section, trickle::Program};
+use crate::{
+    settings::{host::Host, read::Section},
+    trickle::Program,
+};
 
 /// A section `[pipeline.NAME]`: a program.
 #[derive(Debug, Clone)]
@@ -17,6 +27,14 @@ pub struct Pipeline {
     pub file: Option<PathBuf>,
     /// The compiled program.
     pub program: Arc<Program>,
+    /// A digest of the program's text, of the modules that it uses, and of the limits on it.
+    pub text: u64,
+}
+
+/// A machine that digests the files that are read.
+struct Digesting<'a> {
+    host: &'a dyn Host,
+    digest: RefCell<DefaultHasher>,
 }
 
 /// Reads the section; `None` without a valid program.
@@ -44,13 +62,68 @@ pub(crate) fn read(name: &str, section: &Section<'_>, language: &Language) -> Op
             return None;
         }
     };
-    let modules = Folders::new(language.module_path.clone(), section.host());
+    let host = Digesting { host: section.host(), digest: RefCell::default() };
+    host.add(&source);
+    host.add(&format!("{:?}", language.limits));
+    let modules = Folders::new(language.module_path.clone(), &host);
     match Program::compile_with(&label, &source, &modules, language.limits) {
-        Ok(program) => Some(Arc::new(Pipeline { name: name.to_owned(), file, program: Arc::new(program) })),
+        Ok(program) => {
+            let text = host.digest.borrow().finish();
+            Some(Arc::new(Pipeline { name: name.to_owned(), file, program: Arc::new(program), text }))
+        }
         Err(diagnostics) => {
             let indented = diagnostics.to_string().replace('\n', "\n    ");
             section.problem(key, format!("the program does not compile\n    {indented}"));
             None
         }
+    }
+}
+
+// === impl Digesting ===
+
+impl Digesting<'_> {
+    fn add(&self, text: &str) {
+        text.hash(&mut *self.digest.borrow_mut());
+    }
+}
+
+impl Host for Digesting<'_> {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let text = self.host.read(path)?;
+        self.add(&text);
+        Ok(text)
+    }
+
+    fn read_with_mode(&self, path: &Path) -> io::Result<(String, u32)> {
+        let (text, mode) = self.host.read_with_mode(path)?;
+        self.add(&text);
+        Ok((text, mode))
+    }
+
+    fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        self.host.resolve(address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::fixture::{MINIMAL, load};
+
+    #[test]
+    fn the_digest_changes_with_the_program_its_modules_and_its_limits() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = |program: &str, module: &str, steps: u32| {
+            std::fs::write(folder.path().join("lib.trickle"), module).unwrap();
+            let language = format!("[language]\nmodule_path = [{:?}]\nmax_steps = {steps}\n", folder.path());
+            let text = MINIMAL.replace("select event from in into out;", program);
+            load(&format!("{language}{text}"), &[]).unwrap().pipelines["pass"].text
+        };
+        let (one, program) =
+            ("define script one\nscript\n  1\nend;\n", "use lib; select event from in into out;");
+        let first = digest(program, one, 1000);
+        assert_eq!(first, digest(program, one, 1000));
+        assert_ne!(first, digest(&format!("{program} "), one, 1000));
+        assert_ne!(first, digest(program, &format!("{one}\n"), 1000));
+        assert_ne!(first, digest(program, one, 1001));
     }
 }

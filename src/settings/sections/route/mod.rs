@@ -32,6 +32,8 @@ use crate::{
 pub struct Route {
     /// The name in logs and in `$session.route`. Without one in the settings, it is the position: `route[1]`.
     pub name: String,
+    /// A digest of what a live session of the route cannot change; see [`reload`](crate::reload).
+    pub shape: u64,
     /// The requests that use this route, if no earlier route matches.
     pub pattern: Pattern,
     /// Whether requests that do not ask for a WebSocket are forwarded to the upstream.
@@ -121,6 +123,7 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     let access = access::read(section, known);
     let route = Route {
         name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
+        shape: 0,
         strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
         forward_http: http::forwards(section),
         http_timeout: http::timeout(section),
@@ -291,6 +294,20 @@ impl Route {
     /// The outgoing pipeline that classifies the upstream's messages for the session's journal.
     pub fn classifier(&self) -> Option<&Arc<Pipeline>> {
         self.outgoing.first().filter(|pipeline| pipeline.program.uses_port(Port::Journal))
+    }
+
+    /// Whether a session that has started with the route `before` of the same name can continue with this one.
+    pub fn continues(&self, before: &Self) -> bool {
+        let journal = |route: &Self| {
+            let journal = route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
+            journal.then(|| (route.keeps_client(), route.classifier().map(|pipeline| pipeline.text)))
+        };
+        self.shape == before.shape
+            // What programs read is kept from the start of a session on.
+            && (before.reads_meta() || !self.reads_meta())
+            && (before.reads_origin() || !self.reads_origin())
+            && self.routed_by_url == before.routed_by_url
+            && journal(self) == journal(before)
     }
 
     /// All pipelines of the route.

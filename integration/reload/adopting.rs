@@ -1,0 +1,186 @@
+//! What live sessions adopt between two messages.
+
+use crate::harness::*;
+
+/// Settings whose route answers each message by this program.
+fn answering(program: &str) -> Settings {
+    Settings::bare()
+        .with(r#"listener.ws.bind = "127.0.0.1:0""#)
+        .pipeline("answer", program)
+        .route(&[r#"name = "answers""#, r#"incoming = ["answer"]"#])
+}
+
+/// Settings of a route with a name, in request mode.
+fn request(upstream: &TestUpstream) -> Settings {
+    Settings::request(&upstream.url()).on_route(r#"name = "chat""#)
+}
+
+/// Reloads, and waits until all live sessions have done with it.
+#[track_caller]
+fn reload(proxy: &Proxy, settings: &Settings, in_use: usize) -> Vec<String> {
+    let changes = proxy.reload(settings);
+    let log = proxy.log();
+    let line = log.iter().rfind(|line| line.contains("settings reloaded")).unwrap();
+    let generation = line.split_once("generation=").unwrap().1.split(' ').next().unwrap();
+    proxy.wait_log(&format!(
+        "sessions have adopted the configuration generation={generation} in_use={in_use}"
+    ));
+    changes
+}
+
+#[test]
+fn programs_change_between_two_messages() {
+    let program = |text: &str| format!("select {text:?} from in into reply;");
+    let proxy = Proxy::start(&answering(&program("one")));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("?"), "one");
+    for text in ["two", "three"] {
+        reload(&proxy, &answering(&program(text)), 1);
+        assert_eq!(client.ask("?"), text);
+    }
+    // A program that passes every event, and one that reads metadata which the session does not have.
+    reload(&proxy, &answering("select $session.id from in into reply;"), 2);
+    assert_eq!((client.ask("?"), proxy.client().ask("?")), ("three".to_owned(), "1:1".to_owned()));
+}
+
+#[test]
+fn a_program_keeps_its_state_if_its_text_stays() {
+    let count = "define script count script let state = match state of case null => 1 default => state + 1 end; \
+                 \"#{state}\" end; create script count; select event from in into count; \
+                 select event from count into reply;";
+    let proxy = Proxy::start(&answering(count));
+    let mut client = proxy.client();
+    assert_eq!((client.ask("?"), client.ask("?")), ("1".to_owned(), "2".to_owned()));
+    reload(&proxy, &answering(count).with("listener.ws.max_sessions = 9"), 1);
+    assert_eq!(client.ask("?"), "3");
+    reload(&proxy, &answering(&format!("{count} ")), 1);
+    assert_eq!(client.ask("?"), "1", "another program begins anew");
+}
+
+#[test]
+fn limits_of_the_listener_apply_to_the_next_message() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&request(&upstream));
+    let [mut big, mut fast, mut idle] = [(); 3].map(|()| proxy.client());
+    let long = "x".repeat(3000);
+    assert_eq!(big.ask(&long), long);
+    idle.ask("?");
+    let limited = request(&upstream)
+        .with(r#"listener.ws.max_message = "2000B""#)
+        .with(r#"listener.ws.max_frame = "2000B""#)
+        .with(r#"listener.ws.rate = { messages = 1, burst = "3s" }"#);
+    reload(&proxy, &limited, 1);
+    big.text(&long);
+    big.expect_closed(1009);
+    drop(big);
+    wait_for("the end of the session", PATIENCE, || proxy.sessions() == 2);
+    (0..3).for_each(|_| _ = fast.ask("?"));
+    fast.text("?");
+    assert_eq!(fast.recv_error().0, "Error accepting message: more messages than allowed");
+    reload(&proxy, &request(&upstream).with(r#"listener.ws.idle_timeout = "300ms""#), 1);
+    idle.expect_closed(1001);
+}
+
+#[test]
+fn policies_of_the_upstream_apply_to_the_next_message() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&request(&upstream)).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    reload(&proxy, &request(&upstream).with(r#"upstream.echo.reply_timeout = "200ms""#), 1);
+    upstream.set(|_, _| {});
+    client.text("b");
+    assert!(client.recv_error().0.contains("no reply within 200ms"));
+    upstream.set(|conn, message| conn.send(message));
+    let closing = request(&upstream).on_route("stateless = false").on_route(r#"on_upstream_loss = "close""#);
+    reload(&proxy, &closing, 1);
+    upstream.kill_all(Death::Reset);
+    client.expect_closed(1012);
+}
+
+#[test]
+fn the_lifetime_of_a_route_applies_to_its_sessions() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&request(&upstream));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    reload(&proxy, &request(&upstream).on_route(r#"max_session_age = "1s""#), 1);
+    assert_eq!(client.expect_closed(1001), "maximum session age reached");
+}
+
+#[test]
+fn the_level_of_the_log_changes() {
+    let proxy = Proxy::start(&answering("select 1 from in into reply;"));
+    let mut client = proxy.client();
+    client.ask("?");
+    assert_eq!(proxy.count_log("DEBUG "), 0);
+    let debug = answering("select 1 from in into reply;").with(r#"log.level = "debug""#);
+    assert_eq!(proxy.reload(&debug), [r#"changed log.level "info" → "debug""#]);
+    proxy.wait_log("DEBUG *session adopted the configuration session=1:0");
+}
+
+#[test]
+fn a_session_that_cannot_change_keeps_its_whole_configuration() {
+    let (one, two) = (TestUpstream::echo(), TestUpstream::echo());
+    let proxy = Proxy::start(&request(&one)).expect("[upstream.echo] has no effect");
+    let mut old = proxy.client();
+    assert_eq!(old.ask("a"), "a");
+    let other = request(&one)
+        .upstream("two", &two.url())
+        .with(r#"upstream.two.exchange = "request""#)
+        .with(r#"listener.ws.max_message = "1000B""#)
+        .with(r#"listener.ws.max_frame = "1000B""#)
+        .on_route(r#"upstream = "two""#);
+    let changes = reload(&proxy, &other, 2);
+    let kept = "(takes effect for new sessions; live ones keep their configuration)";
+    assert!(
+        changes.contains(&format!("changed route.chat.upstream \"echo\" → \"two\" {kept}")),
+        "{changes:?}"
+    );
+    let long = "x".repeat(2000);
+    assert_eq!(old.ask(&long), long, "it keeps the limits too");
+    let mut new = proxy.client();
+    assert_eq!((new.ask("b"), two.live(), one.live()), ("b".to_owned(), 1, 1));
+    // It adopts a configuration that suits it again.
+    reload(&proxy, &request(&one).with(r#"listener.ws.idle_timeout = "300ms""#), 2);
+    old.expect_closed(1001);
+    new.close(1000, "");
+    new.expect_closed(1000);
+    wait_for("the end of the session", PATIENCE, || proxy.sessions() == 0);
+    reload(&proxy, &request(&one), 1);
+    wait_for("the upstream to be left", PATIENCE, || two.live() == 0);
+}
+
+#[test]
+fn sessions_of_a_route_that_is_gone_or_a_listener_that_is_gone_continue() {
+    let upstream = TestUpstream::echo();
+    let both = request(&upstream).with(r#"listener.b.bind = "127.0.0.1:0""#);
+    let proxy = Proxy::start(&both);
+    let [mut a, mut b] = ["ws", "b"].map(|name| Client::connect(proxy.listener(name)));
+    assert_eq!((a.ask("a"), b.ask("b")), ("a".to_owned(), "b".to_owned()));
+    // The sessions of the listener that is gone adopt what its route has.
+    reload(&proxy, &request(&upstream).with(r#"upstream.echo.reply_timeout = "200ms""#), 1);
+    upstream.set(|_, _| {});
+    b.text("?");
+    assert!(b.recv_error().0.contains("no reply within 200ms"));
+    upstream.set(|conn, message| conn.send(message));
+    let renamed = Settings::request(&upstream.url()).on_route(r#"name = "other""#);
+    reload(&proxy, &renamed, 2);
+    assert_eq!((a.ask("a"), b.ask("b")), ("a".to_owned(), "b".to_owned()));
+}
+
+#[test]
+fn a_session_adopts_while_its_upstream_is_down() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&request(&upstream)).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart");
+    reload(&proxy, &request(&upstream).with(r#"upstream.echo.max_in_flight = 3"#), 1);
+    upstream.start();
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("b"), "b");
+    client.close(1000, "");
+    assert!(proxy.account("1:0").is_balanced());
+}

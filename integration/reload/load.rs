@@ -1,0 +1,140 @@
+//! Many reloads under load: no session is closed, no message is lost, and memory does not grow.
+//!
+//! `TOWLINE_RELOAD_SECONDS=600` runs the long form: 1,000 sessions, and a reload each 4.4 seconds.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::harness::*;
+
+/// The time between two messages of a session.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// The extent of a run.
+struct Extent {
+    sessions: usize,
+    reloads: usize,
+    /// The time between two reloads.
+    pause: Duration,
+}
+
+impl Extent {
+    fn chosen() -> Self {
+        match std::env::var("TOWLINE_RELOAD_SECONDS").ok().and_then(|text| text.parse::<f64>().ok()) {
+            None => Self { sessions: 100, reloads: 20, pause: Duration::from_millis(100) },
+            Some(seconds) => {
+                let reloads = ((seconds / 600.0 * 136.0) as usize).max(5);
+                let pause = Duration::from_secs_f64(seconds / reloads as f64);
+                Self { sessions: 1000, reloads, pause }
+            }
+        }
+    }
+}
+
+/// The settings of reload `number`: limits, rates, programs, routes, listeners and upstreams take turns.
+fn settings(number: usize, upstreams: &[TestUpstream; 2]) -> Settings {
+    let endpoints = match number / 5 % 3 {
+        0 => format!("[{:?}]", upstreams[0].url()),
+        1 => format!("[{:?}, {:?}]", upstreams[0].url(), upstreams[1].url()),
+        _ => format!("[{:?}]", upstreams[1].url()),
+    };
+    let settings = Settings::request(&upstreams[0].url())
+        .endpoints(&endpoints)
+        .with("upstream.echo.move.rate = 5000")
+        .with(&format!("upstream.echo.max_in_flight = {}", 64 + number))
+        .with(&format!("upstream.echo.reply_timeout = \"{}s\"", 20 + number % 10))
+        .with(&format!("listener.ws.max_sessions = {}", 5000 + number))
+        .with(&format!("listener.ws.rate = {{ messages = {} }}", 500 + number))
+        .with(&format!("server.max_handshakes = {}", 2000 + number))
+        .incoming(&format!("# version {}\nselect event from in into out;", number / 2))
+        .on_route(r#"name = "chat""#)
+        .on_route(r#"path = "/chat""#);
+    let settings = match number % 3 {
+        0 => settings.with(r#"listener.more.bind = "127.0.0.1:0""#),
+        _ => settings,
+    };
+    match number % 4 {
+        1 => settings.route(&[r#"name = "more""#, r#"path = "/more""#, r#"upstream = "echo""#]),
+        _ => settings,
+    }
+}
+
+/// Sends a message each [`INTERVAL`], and expects it back. Returns the reply times of each message.
+fn converse(mut client: Client, number: usize, enough: &AtomicBool) -> Vec<(Instant, Duration)> {
+    let mut times = Vec::new();
+    // The sessions are spread over the interval.
+    let mut next = Instant::now() + INTERVAL.mul_f64((number % 50) as f64 / 50.0);
+    while !enough.load(SeqCst) {
+        pause(next.saturating_duration_since(Instant::now()));
+        next += INTERVAL;
+        let (text, sent) = (format!("{number} {}", times.len()), Instant::now());
+        assert_eq!(client.ask(&text), text);
+        times.push((sent, sent.elapsed()));
+    }
+    client.close(1000, "");
+    client.expect_closed(1000);
+    times
+}
+
+fn p99(times: impl Iterator<Item = Duration>) -> Duration {
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+#[test]
+fn reloads_under_load_close_no_session_and_lose_no_message() {
+    let extent = Extent::chosen();
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let proxy = Proxy::start(&settings(0, &upstreams)).expect("reload failed").expect("reload problem");
+    let enough = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..extent.sessions)
+        .map(|number| {
+            let (client, enough) =
+                (Opening::new(proxy.listener("ws")).path("/chat").open(), Arc::clone(&enough));
+            std::thread::spawn(move || converse(client, number, &enough))
+        })
+        .collect();
+    let begun = Instant::now();
+    pause(extent.pause * (extent.reloads as u32) / 4);
+    let (reloading, before) = (Instant::now(), proxy.resident_kib());
+    for number in 1..=extent.reloads {
+        if number % 5 == 4 {
+            let broken = settings(number, &upstreams).with(r#"listener.ws.codec = "strng""#);
+            assert_eq!(proxy.reload_broken(&broken).len(), 1);
+        } else {
+            proxy.reload(&settings(number, &upstreams));
+        }
+        pause(extent.pause);
+    }
+    let done = Instant::now();
+    let last = proxy.wait_log(&format!(
+        "sessions have adopted the configuration generation={} in_use=",
+        1 + extent.reloads - extent.reloads.div_ceil(5)
+    ));
+    assert!(last.contains("in_use=1"), "{last}");
+    let after = proxy.resident_kib();
+    enough.store(true, SeqCst);
+    let times: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+    let during = |from: Instant, to: Instant| {
+        p99(times.iter().filter(|(sent, _)| *sent >= from && *sent < to).map(|(_, time)| *time))
+    };
+    println!(
+        "messages={} p99 without reloads={:?} p99 with reloads={:?} memory before={before} KiB after={after} KiB",
+        times.len(),
+        during(begun, reloading),
+        during(reloading, done)
+    );
+    // Fresh connections to upstreams, and what the allocator keeps.
+    assert!(after < before + before / 4 + 8 * 1024, "memory grows from {before} KiB to {after} KiB");
+    wait_for("the end of all sessions", PATIENCE, || proxy.sessions() == 0);
+    let accounts: Vec<_> = (0..extent.sessions).map(|number| proxy.account(&format!("1:{number}"))).collect();
+    let answered: usize = accounts.iter().map(|account| account.answered).sum();
+    assert!(accounts.iter().all(|account| account.is_balanced() && account.errored == 0));
+    assert_eq!(answered, times.len(), "each message has one reply");
+}
