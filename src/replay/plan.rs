@@ -232,7 +232,13 @@ impl Builder {
     }
 
     fn finish(self) -> Result<Plan, PlanError> {
-        let sessions = self.sessions.into_values().map(SessionBuilder::finish);
+        let has_outcomes = self.sessions.values().any(|session| !session.plan.outcomes.is_empty());
+        let sessions = self.sessions.into_values().map(|mut session| {
+            if has_outcomes {
+                session.drop_unfinished();
+            }
+            session.finish()
+        });
         let sessions: Vec<_> = sessions.filter(|session| !session.steps.is_empty()).collect();
         if sessions.is_empty() { Err(PlanError::Empty) } else { Ok(Plan { sessions }) }
     }
@@ -294,6 +300,17 @@ impl SessionBuilder {
                 });
                 Ok(size)
             }
+        }
+    }
+
+    /// Drops the last messages if the record has neither their outcomes nor their replies, because it ended before.
+    fn drop_unfinished(&mut self) {
+        let SessionPlan { steps, received, outcomes, .. } = &mut self.plan;
+        while let Some(Step { message: Exchanged { event: Some(event), .. }, .. }) = steps.last()
+            && !outcomes.contains_key(event)
+            && !received.iter().any(|message| message.event.as_ref() == Some(event))
+        {
+            steps.pop();
         }
     }
 
@@ -421,6 +438,19 @@ mod tests {
         let plan = plan(&lines, Incomplete::Refused).unwrap();
         let [step] = &plan.sessions[0].steps[..] else { panic!("one step") };
         assert_eq!((step.message.payload.as_slice(), step.answered_at), (&b"a\nb\n"[..], 2));
+    }
+
+    #[test]
+    fn a_message_whose_end_is_not_in_the_record_is_not_sent() {
+        let payload = r#","payload":"a""#;
+        let lines = [
+            line(1, "from_client", "message", "request", "0", payload),
+            line(2, "outcome", "", "", "0", r#","outcome":"answered""#),
+            line(3, "from_client", "message", "request", "1", payload),
+        ];
+        assert_eq!(plan(&lines, Incomplete::Refused).unwrap().messages(), 1);
+        let [first, _, second] = lines;
+        assert_eq!(plan(&[first, second], Incomplete::Refused).unwrap().messages(), 2, "no outcomes at all");
     }
 
     #[test]
