@@ -3,11 +3,14 @@
 mod tap;
 
 pub use self::tap::{Access, Replay, Tap};
+mod operator;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use self::operator::{AdminOptions, CloseSessions, Conditions, ListSessions, Sessions, SessionsCommand};
 
 /// Exit code of a clean end.
 pub const EXIT_OK: u8 = 0;
@@ -72,6 +75,15 @@ Examples:
   towline health http://127.0.0.1:9140/readyz
 
 Exits with 0 if the answer is 200, and with 1 otherwise. Use it for health checks of containers.";
+
+const SESSIONS_EXAMPLES: &str = "\
+Examples:
+  towline sessions list --sort errored --limit 20
+  towline sessions show 1:42
+  towline sessions close 1:42 --token-file /etc/towline/admin.token
+  towline sessions close --claim sub=7 --code 1008 --reason 'access revoked'
+
+The admin server answers at --admin or TOWLINE_ADMIN. Actions need the token of admin.token_file.";
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
@@ -142,6 +154,9 @@ pub enum Command {
     /// Send the messages of a record again, and compare what comes back
     #[command(after_help = tap::REPLAY_EXAMPLES)]
     Replay(Replay),
+    /// List, show and close the sessions of a running proxy
+    #[command(after_help = SESSIONS_EXAMPLES)]
+    Sessions(Sessions),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

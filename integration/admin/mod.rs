@@ -1,7 +1,9 @@
 //! Tests of the admin server and of the commands that use it.
 
 mod access;
+mod commands;
 mod invalid;
+mod sessions;
 
 use crate::harness::*;
 

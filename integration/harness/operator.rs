@@ -48,7 +48,6 @@ pub struct Reply {
 
 // === impl Operator ===
 
-#[allow(dead_code, reason = "the actions follow")]
 impl Operator {
     /// An operator without a token.
     pub fn new(addr: SocketAddr) -> Self {

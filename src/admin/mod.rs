@@ -16,9 +16,11 @@
 //! | `api` | the pages below `/api` |
 //! | `page` | the live page at `/` |
 //! | `feed` | its data, as a WebSocket |
+//! | `client` | a client of the server, for commands |
 
 pub mod access;
 mod api;
+mod client;
 mod error;
 mod feed;
 mod guard;
@@ -29,9 +31,15 @@ mod server;
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+pub use self::client::{AdminError, AdminServer};
 pub(crate) use self::routes::page;
 pub use self::server::{bind, serve};
 use crate::{listener::ServerState, metrics::Scrape, reload, settings};
+
+/// Maximum number of sessions that are asked at a time.
+const QUESTIONS_MAX: usize = 16;
 
 /// What the admin server shows and changes.
 pub struct AdminState {
@@ -43,6 +51,10 @@ pub struct AdminState {
     settings: settings::Admin,
     refusals: guard::Refusals,
     feed: Arc<feed::Feed>,
+    /// Slots for questions to sessions.
+    questions: Semaphore,
+    /// The slot of the order to close many sessions.
+    closing: Arc<Semaphore>,
 }
 
 // === impl AdminState ===
@@ -56,6 +68,8 @@ impl AdminState {
             settings,
             refusals: guard::Refusals::default(),
             feed: feed::Feed::new(),
+            questions: Semaphore::new(QUESTIONS_MAX),
+            closing: Arc::new(Semaphore::new(1)),
         }
     }
 

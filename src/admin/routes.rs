@@ -3,18 +3,11 @@
 use std::time::Duration;
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder,
-    error::{JsonPayloadError, QueryPayloadError},
-    guard,
-    http::StatusCode,
-    web,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, error::QueryPayloadError, guard, web,
 };
 
 use super::{AdminState, api, error::ApiError, feed, page as live_page};
 use crate::metrics;
-
-/// Maximum size of a request's body, in bytes: more than any action needs.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Maximum time in which an answer begins, the receipt of the request's body included.
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -42,7 +35,6 @@ where
 }
 
 /// An action: POST; 405 for other methods. The token is checked for every method but GET and HEAD.
-#[expect(dead_code, reason = "the actions follow")]
 pub(crate) fn action<F, Args>(path: &str, handler: F) -> Resource
 where
     F: Handler<Args>,
@@ -65,27 +57,10 @@ pub(super) async fn not_found(request: HttpRequest) -> Result<String, ApiError> 
 
 /// The limits on parts of requests, and the errors about wrong ones.
 fn limits(routes: &mut web::ServiceConfig) {
-    let json = web::JsonConfig::default().limit(BODY_BYTES_MAX).error_handler(|error, _| body(&error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| parameters(&error).into());
     let path =
         web::PathConfig::default().error_handler(|error, _| ApiError::not_found(error.to_string()).into());
-    let payload = web::PayloadConfig::new(BODY_BYTES_MAX);
-    routes.app_data(json).app_data(query).app_data(path).app_data(payload);
-}
-
-fn body(error: &JsonPayloadError) -> ApiError {
-    match error {
-        JsonPayloadError::Overflow { .. } | JsonPayloadError::OverflowKnownLength { .. } => ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body has more than {BODY_BYTES_MAX} bytes"),
-        ),
-        JsonPayloadError::ContentType => ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "the body is JSON: send Content-Type: application/json",
-        ),
-        JsonPayloadError::Deserialize(error) => ApiError::invalid(format!("wrong body: {error}")),
-        error => ApiError::invalid(error.to_string()),
-    }
+    routes.app_data(query).app_data(path);
 }
 
 fn parameters(error: &QueryPayloadError) -> ApiError {

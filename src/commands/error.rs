@@ -3,6 +3,7 @@
 use std::{fmt, fs, io, path::Path};
 
 use crate::{
+    admin::AdminError,
     cli::{EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE},
     settings::SettingsError,
 };
@@ -19,6 +20,8 @@ pub(super) enum CommandError {
     Io(io::Error),
     /// The proxy that was checked is not healthy.
     Unhealthy(String),
+    /// The admin server cannot be used, or refuses.
+    Admin(AdminError),
     /// The given program is invalid. The text is its diagnostics, printed unchanged.
     Program(String),
     /// The command has printed everything already.
@@ -31,8 +34,11 @@ impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => EXIT_USAGE,
+            Self::Admin(AdminError::Url(_)) => EXIT_USAGE,
             Self::Settings(_) | Self::Warnings(_) => EXIT_CONFIG,
-            Self::Io(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => EXIT_FAILURE,
+            Self::Io(_) | Self::Admin(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => {
+                EXIT_FAILURE
+            }
         }
     }
 }
@@ -42,6 +48,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::Settings(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
+            Self::Admin(error) => error.fmt(f),
             Self::Usage(text) | Self::Warnings(text) | Self::Unhealthy(text) | Self::Program(text) => {
                 f.write_str(text)
             }
@@ -53,6 +60,12 @@ impl fmt::Display for CommandError {
 impl From<SettingsError> for CommandError {
     fn from(error: SettingsError) -> Self {
         Self::Settings(error)
+    }
+}
+
+impl From<AdminError> for CommandError {
+    fn from(error: AdminError) -> Self {
+        Self::Admin(error)
     }
 }
 

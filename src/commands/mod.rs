@@ -12,9 +12,11 @@ mod health;
 mod init;
 mod replay;
 mod run;
+mod sessions;
 mod signals;
 mod source;
 mod tap;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -39,6 +41,7 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Health(options) => health::health(&options.url),
         Command::Tap(options) => tap::tap(&options),
         Command::Replay(options) => replay::replay(&options),
+        Command::Sessions(options) => sessions::sessions(&options),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Completions(options) => generate::completions(options.shell),

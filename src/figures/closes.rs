@@ -13,6 +13,8 @@ pub enum Side {
     Upstream,
     /// Towline itself.
     Proxy,
+    /// An operator, through the admin server.
+    Operator,
 }
 
 /// The codes that IANA has registered, each with its label.
@@ -46,7 +48,7 @@ pub struct Closes([[Count; CODES]; Side::ALL.len()]);
 
 impl Side {
     /// All sides.
-    pub const ALL: [Self; 3] = [Self::Downstream, Self::Upstream, Self::Proxy];
+    pub const ALL: [Self; 4] = [Self::Downstream, Self::Upstream, Self::Proxy, Self::Operator];
 
     /// The label in logs and metrics.
     pub fn label(self) -> &'static str {
@@ -54,6 +56,7 @@ impl Side {
             Self::Downstream => "downstream",
             Self::Upstream => "upstream",
             Self::Proxy => "proxy",
+            Self::Operator => "operator",
         }
     }
 }

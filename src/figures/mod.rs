@@ -16,7 +16,9 @@ mod closes;
 mod count;
 mod errors;
 mod histogram;
+mod history;
 mod session;
+mod snapshot;
 mod tally;
 
 pub use self::{
@@ -28,6 +30,8 @@ pub use self::{
     count::{Count, Traffic, TrafficTotals},
     errors::{Errors, Kinds},
     histogram::{Buckets, Histogram, HistogramTotals, OUTAGE, REPLY},
-    session::{SessionFigures, SessionTotals},
+    history::{Change, FailedEvent, FailureLog, History},
+    session::{SessionFigures, SessionPhase, SessionTotals},
+    snapshot::{ServerSnapshot, Snapshot},
     tally::{Counts, Tally},
 };

@@ -1,6 +1,7 @@
 //! The figures of one session.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,6 +10,7 @@ use super::{
     cells::{Cells, EndpointFigures, RouteFigures, UpstreamFigures, WorkerFigures},
     closes::Side,
     count::{Count, TrafficTotals},
+    history::{FailureLog, History},
     tally::{Counts, Tally},
 };
 use crate::failure::Failure;
@@ -24,6 +26,24 @@ pub struct SessionFigures {
     route: Arc<RouteFigures>,
     worker: Arc<WorkerFigures>,
     cells: Arc<Cells>,
+    /// The session's state; see [`SessionPhase`].
+    phase: Count,
+    /// What has happened to the session.
+    pub history: History,
+}
+
+/// The state of a session, as others see it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SessionPhase {
+    /// It reads from its client.
+    #[default]
+    Open,
+    /// It waits for the outcomes of events.
+    Draining,
+    /// It waits for the client's close frame.
+    Closing,
+    /// It has ended.
+    Over,
 }
 
 /// [`SessionFigures`] at one moment.
@@ -53,14 +73,16 @@ pub struct SessionTotals {
 
 impl SessionFigures {
     /// Creates the figures of a session of this route, on the thread on which it will run. Its figures are also counted
-    /// in `cells`.
-    pub fn new(cells: &Arc<Cells>, listener: &str, route: &str) -> Self {
+    /// in `cells`, and its failed events are added to `log`.
+    pub fn new(cells: &Arc<Cells>, (listener, route): (&str, &str), log: Option<Arc<FailureLog>>) -> Self {
         Self {
             tally: Tally::default(),
             active_ms: Count::default(),
             route: cells.route(listener, route),
             worker: cells.worker(),
             cells: Arc::clone(cells),
+            phase: Count::default(),
+            history: log.map(History::new).unwrap_or_default(),
         }
     }
 
@@ -69,6 +91,21 @@ impl SessionFigures {
     pub fn count(&self, add: impl Fn(&Tally)) {
         add(&self.tally);
         add(&self.route.tally);
+    }
+
+    /// Records the session's state.
+    pub fn enter(&self, phase: SessionPhase) {
+        self.phase.set(phase as u64);
+    }
+
+    /// The session's state.
+    pub fn phase(&self) -> SessionPhase {
+        match self.phase.get() {
+            0 => SessionPhase::Open,
+            1 => SessionPhase::Draining,
+            2 => SessionPhase::Closing,
+            _ => SessionPhase::Over,
+        }
     }
 
     /// Records that data messages were read or written at this time, in nanoseconds since the Unix epoch.
@@ -143,10 +180,21 @@ impl SessionFigures {
     }
 }
 
+impl fmt::Display for SessionPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Draining => "draining",
+            Self::Closing => "closing",
+            Self::Over => "over",
+        })
+    }
+}
+
 impl Default for SessionFigures {
     /// Figures that no metric has.
     fn default() -> Self {
-        Self::new(&Arc::default(), "", "")
+        Self::new(&Arc::default(), ("", ""), None)
     }
 }
 
@@ -179,8 +227,8 @@ mod tests {
     #[test]
     fn a_route_counts_what_its_sessions_count() {
         let cells = Arc::<Cells>::default();
-        let sessions = [(); 2].map(|()| SessionFigures::new(&cells, "ws", "chat"));
-        let other = SessionFigures::new(&cells, "ws", "other");
+        let sessions = [(); 2].map(|()| SessionFigures::new(&cells, ("ws", "chat"), None));
+        let other = SessionFigures::new(&cells, ("ws", "other"), None);
         for figures in sessions.iter().chain([&other]) {
             figures.count(|tally| tally.received.message(5));
         }

@@ -18,7 +18,7 @@ use super::{
     refusals::RefusalCounts,
 };
 use crate::{
-    figures::Cells,
+    figures::{Cells, FailureLog},
     flow::GlobalBudget,
     net::Network,
     server::{Configurations, Registry},
@@ -42,6 +42,8 @@ pub struct ServerState {
     pub cells: Arc<Cells>,
     /// How many handshakes were refused.
     pub refusals: RefusalCounts,
+    /// The latest events that failed.
+    pub failures: Arc<FailureLog>,
     /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
     drain_time: AtomicU64,
     /// The open taps.
@@ -93,6 +95,7 @@ impl ServerState {
             network,
             cells: Arc::default(),
             refusals: RefusalCounts::default(),
+            failures: Arc::default(),
             drain_time: AtomicU64::new(drain_time(settings)),
             taps: Arc::default(),
             registry,

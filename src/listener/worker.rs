@@ -27,7 +27,7 @@ use crate::{
     flow::Edge,
     log::{Quoted, count_suppressed},
     server::{Configuration, Registration, SessionId, SessionInfo},
-    session::{Adopting, Adoption, Control, Session, SessionGuard},
+    session::{Adopting, Adoption, Control, KnownClient, Session, SessionGuard},
     settings::{Listener, Route},
     upstream::{Dialer, Dialers},
 };
@@ -91,15 +91,17 @@ impl ListenerWorker {
         configuration: &WorkerConfiguration,
         id: SessionId,
         route: &Arc<Route>,
-        peer: SocketAddr,
+        (peer, known): (SocketAddr, Option<KnownClient>),
         permit: SessionPermit,
     ) -> (Box<dyn SessionGuard>, Arc<SessionFigures>) {
         let (listener, route) = (Arc::clone(&configuration.listener), Arc::clone(route));
-        let figures = Arc::new(SessionFigures::new(&self.server.cells, &listener.name, &route.name));
+        let log = Arc::clone(&self.server.failures);
+        let figures = SessionFigures::new(&self.server.cells, (&listener.name, &route.name), Some(log));
+        let figures = Arc::new(figures);
         figures.opened();
         let since = Instant::now();
         let (of_session, route_of_session) = (Arc::clone(&listener), Arc::clone(&route));
-        let info = SessionInfo { id, listener, route, peer, since, figures: Arc::clone(&figures) };
+        let info = SessionInfo { id, listener, route, peer, known, since, figures: Arc::clone(&figures) };
         let entry = Entry {
             figures: Arc::clone(&figures),
             registration: self.server.registry.enter(info),
@@ -308,7 +310,7 @@ mod tests {
         let first = worker.configuration();
         let route = Arc::clone(&route_at(&first, "/old").unwrap().route);
         let permit = worker.state.admission.enter(CLIENT, KeyPermits::default(), Instant::now()).unwrap();
-        let session = worker.enter(&first, worker.next_session(), &route, (CLIENT, 9).into(), permit);
+        let session = worker.enter(&first, worker.next_session(), &route, ((CLIENT, 9).into(), None), permit);
 
         worker.server.configure(&settings("/new"), 9);
         let second = worker.configuration();

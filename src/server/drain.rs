@@ -10,7 +10,8 @@ use tokio::{
 use super::registry::{Registry, SessionInfo, SessionState};
 use crate::{
     connector,
-    session::{Control, Drain, Snapshot},
+    figures::Snapshot,
+    session::{Control, Drain},
     settings,
     wire::CloseFrame,
 };
@@ -35,7 +36,7 @@ pub struct Order {
 }
 
 /// What a session that is cut off was doing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Doing {
     /// The handshake is being answered.
     Starting,
@@ -119,8 +120,8 @@ impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Starting => f.write_str("state=starting"),
-            Self::Running(Snapshot { state, unsettled }) => {
-                write!(f, "state={state} unsettled={unsettled}")
+            Self::Running(Snapshot { phase, unsettled, .. }) => {
+                write!(f, "state={phase} unsettled={unsettled}")
             }
             Self::Unknown => f.write_str("state=unknown"),
         }

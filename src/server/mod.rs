@@ -19,7 +19,7 @@ mod workers;
 pub use self::{
     configuration::{Configuration, Configurations},
     drain::{Order, drain},
-    registry::{Registration, Registry, SessionId, SessionInfo, SessionState},
+    registry::{Registration, Registry, SessionId, SessionIdError, SessionInfo, SessionState, Stage},
     status::{Live, Pending, Status, Unanswered},
     workers::Workers,
 };

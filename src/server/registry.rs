@@ -7,6 +7,7 @@ use std::{
     collections::HashMap,
     fmt, mem,
     net::SocketAddr,
+    str::FromStr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     figures::SessionFigures,
     flow::Edge,
-    session::{Adopting, Control},
+    session::{Adopting, Control, KnownClient},
     settings::{Listener, Route},
 };
 
@@ -76,10 +77,21 @@ pub struct SessionInfo {
     pub route: Arc<Route>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// What was known of the client at the handshake; `None` on a route without authentication.
+    pub known: Option<KnownClient>,
     /// When the session's handshake was accepted.
     pub since: Instant,
     /// What the session has done so far. Reading it wakes nobody.
     pub figures: Arc<SessionFigures>,
+}
+
+/// Whether the actor of a session runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The handshake is being answered.
+    Starting,
+    /// The actor runs.
+    Running,
 }
 
 /// The state of a session in the registry.
@@ -173,6 +185,25 @@ impl Registry {
         let _ = adopted.recv().await;
     }
 
+    /// Picks something of each live session, for which `pick` returns it. The sessions of a part cannot start or end
+    /// meanwhile, so `pick` is quick.
+    pub fn pick<T>(&self, mut pick: impl FnMut(&SessionInfo, Stage) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        for part in &self.parts {
+            let part = lock(part);
+            found.extend(part.sessions.values().filter_map(|session| {
+                let stage = if session.control.is_some() { Stage::Running } else { Stage::Starting };
+                pick(&session.info, stage)
+            }));
+        }
+        found
+    }
+
+    /// A live session.
+    pub fn session(&self, id: SessionId) -> Option<(SessionInfo, SessionState)> {
+        self.part(id).sessions.get(&id).map(|session| session.describe())
+    }
+
     fn part(&self, id: SessionId) -> MutexGuard<'_, Part> {
         let part = (id.number % PARTS as u64) as usize;
         lock(&self.parts[part])
@@ -214,6 +245,29 @@ impl Drop for Registration {
         // Dropped after the lock is released: it may hold the last reference to its listener and route.
         let session = self.registry.part(self.id).sessions.remove(&self.id);
         drop(session);
+    }
+}
+
+/// The error for a text that is not of the form `listener:number`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a session id has the form listener:number, such as 1:42")]
+pub struct SessionIdError;
+
+impl FromStr for SessionId {
+    type Err = SessionIdError;
+
+    fn from_str(text: &str) -> Result<Self, SessionIdError> {
+        let (listener, number) = text.split_once(':').ok_or(SessionIdError)?;
+        let is_number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_number(listener) || !is_number(number) {
+            return Err(SessionIdError);
+        }
+        let (listener, number) = (listener.parse(), number.parse());
+        listener
+            .ok()
+            .zip(number.ok())
+            .map(|(listener, number)| Self { listener, number })
+            .ok_or(SessionIdError)
     }
 }
 
@@ -261,6 +315,7 @@ mod tests {
             listener: Arc::clone(&settings.listeners[0]),
             route: Arc::clone(&settings.routes[0]),
             peer: (Ipv4Addr::LOCALHOST, 9).into(),
+            known: None,
             since: Instant::now(),
             figures: Arc::default(),
         }
@@ -351,6 +406,10 @@ mod tests {
 
     #[test]
     fn a_session_id_reads_like_the_start_of_its_event_ids() {
-        assert_eq!(SessionId { listener: 2, number: 17 }.to_string(), "2:17");
+        let id = SessionId { listener: 2, number: 17 };
+        assert_eq!((id.to_string(), "2:17".parse()), ("2:17".to_owned(), Ok(id)));
+        for wrong in ["", "1", "1:", ":1", "1:+1", "1:2:3", "4294967296:1", "a:1"] {
+            assert_eq!(wrong.parse::<SessionId>(), Err(SessionIdError), "{wrong}");
+        }
     }
 }

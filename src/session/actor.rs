@@ -6,6 +6,7 @@
 //! * [`failing`]: reports failed events.
 //! * [`ending`]: drains and closes the session.
 //! * [`expiring`]: the end of the session's lifetime.
+//! * [`inspecting`]: answers questions of operators.
 //! * [`renewing`]: the renewal of the client's credential.
 //! * [`tapping`]: what taps see.
 
@@ -15,6 +16,7 @@ mod delivering;
 mod ending;
 mod expiring;
 mod failing;
+mod inspecting;
 mod renewing;
 mod tapping;
 
@@ -38,7 +40,7 @@ use super::{
     downstream::{ClientFrame, Downstream},
     end_cause::EndCause,
     known::KnownClient,
-    messages::{Control, Drain, Parts, SessionGuard, SessionLinks, Snapshot},
+    messages::{Control, Drain, Parts, SessionGuard, SessionLinks},
     renewal::Renewals,
 };
 use crate::{
@@ -307,6 +309,7 @@ impl Driven for Session {
         self.check_liveness(task);
         let done = self.progress(ctx, task);
         self.flush_errors();
+        self.figures.enter(self.state.phase());
         self.deadline.arm(task.waker());
         self.arm_lifetime(task);
         done
@@ -360,11 +363,8 @@ impl Handler<Control> for Session {
         match control {
             Control::Drain(drain) => self.schedule_drain(drain),
             Control::Adopt(_) => self.adopt(),
-            Control::Inspect(reply) => {
-                let snapshot = Snapshot { state: self.state.name(), unsettled: self.delivery.unsettled() };
-                // The process may have stopped waiting for the answer.
-                let _ = reply.send(snapshot);
-            }
+            Control::Close(frame) => self.close_by_operator(frame),
+            Control::Inspect(reply) => self.inspect(reply),
         }
     }
 }

@@ -183,6 +183,11 @@ impl<O> Delivery<O> {
         self.ledger.unsettled().collect()
     }
 
+    /// The oldest unsettled event.
+    pub fn oldest(&self) -> Option<EventNumber> {
+        self.ledger.unsettled().next()
+    }
+
     /// Number of unsettled events.
     pub fn unsettled(&self) -> usize {
         self.ledger.len()

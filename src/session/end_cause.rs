@@ -31,6 +31,8 @@ pub enum EndCause {
     MaxAge,
     /// The process drains.
     Drain,
+    /// An operator has closed it.
+    Operator,
     /// One of the session's actors has ended because of a bug.
     Internal,
     /// The upstream closed the connection on purpose, or refused it.
@@ -49,6 +51,7 @@ impl EndCause {
         match self {
             Self::ClientClose | Self::ClientGone => Side::Downstream,
             Self::UpstreamClose | Self::UpstreamLost | Self::UpstreamGivenUp => Side::Upstream,
+            Self::Operator => Side::Operator,
             _ => Side::Proxy,
         }
     }
@@ -68,6 +71,7 @@ impl EndCause {
             Self::Expired => "expired",
             Self::MaxAge => "max_age",
             Self::Drain => "drain",
+            Self::Operator => "operator",
             Self::Internal => "internal",
             Self::UpstreamClose => "upstream_close",
             Self::UpstreamLost => "upstream_lost",

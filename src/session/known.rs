@@ -1,6 +1,6 @@
 //! What a session knows of its client.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::{
     auth::{Identity, text_of},
@@ -23,16 +23,29 @@ pub struct KnownClient {
 /// ones are cut.
 pub struct LoggedClaims<'a>(pub Option<&'a KnownClient>);
 
+// === impl KnownClient ===
+
+impl KnownClient {
+    /// The claims that the log has, each with its name. Long ones are cut.
+    pub fn shown(&self) -> impl Iterator<Item = (&str, String)> {
+        self.log_claims.iter().filter_map(|name| {
+            let text = text_of(self.identity.claim(name)?);
+            Some((name.as_str(), text[..text.floor_char_boundary(LOGGED_MAX)].to_owned()))
+        })
+    }
+
+    /// The value of a claim as a text; `None` if the client does not have it.
+    pub fn claim(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.identity.claim(name).map(text_of)
+    }
+}
+
 impl fmt::Display for LoggedClaims<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(KnownClient { identity, log_claims }) = self.0 else { return Ok(()) };
-        for name in &**log_claims {
-            let Some(value) = identity.claim(name) else { continue };
-            let text = text_of(value);
-            let end = text.floor_char_boundary(LOGGED_MAX);
-            write!(f, " claim.{name}={}", Quoted(&text[..end]))?;
-        }
-        Ok(())
+        self.0
+            .into_iter()
+            .flat_map(KnownClient::shown)
+            .try_for_each(|(name, value)| write!(f, " claim.{name}={}", Quoted(&value)))
     }
 }
 

@@ -12,7 +12,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use actix::Message;
+use actix::{Addr, Message};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,13 +20,13 @@ use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
     access::Entry as AccessEntry,
     event::{Data, Origin, Record},
-    figures::SessionFigures,
+    figures::{SessionFigures, Snapshot},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
     pipeline::{LazyChain, Output},
     rate::SharedLimit,
     settings::{Listener, Route, Upstream},
-    supervisor::{SessionOver, StopUpstream},
+    supervisor::{Describe, SessionOver, StopUpstream, Supervisor},
     tap::SessionTap,
     wire::CloseFrame,
 };
@@ -111,18 +111,31 @@ pub struct SupervisorEdge {
     pub over: Edge<SessionOver>,
     /// The edge for ending the upstream connection while the session drains.
     pub stop_upstream: Edge<StopUpstream>,
+    /// The edge for questions about the upstream connections.
+    pub describe: Edge<Describe>,
+}
+
+impl SupervisorEdge {
+    /// The edges to this supervisor.
+    pub fn to(supervisor: &Addr<Supervisor>) -> Self {
+        let (stop_upstream, describe) = (Edge::rare(supervisor), Edge::rare(supervisor));
+        Self { over: Edge::to(supervisor), stop_upstream, describe }
+    }
 }
 
 /// Process → session, control plane: an order or a question from outside the session.
 ///
-/// A session receives at most one message of each kind at a time, so they always fit in the `CONTROL_ROOM` of
-/// the mailbox.
+/// A session gets one order to drain. The admin server limits how many questions wait for an answer. A message that does
+/// not fit in the mailbox is dropped, and the operator learns that the session does not answer.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum Control {
     /// Close the client, because the process ends. There is no reply.
     Drain(Drain),
-    /// Report what the session is doing. The reply is the snapshot, which the session sends in its next turn.
+    /// Close the client, by order of an operator. There is no reply.
+    Close(CloseFrame),
+    /// Report what the session is doing. The reply is the snapshot, which the session, or its supervisor after it, sends
+    /// when it handles the message.
     Inspect(oneshot::Sender<Snapshot>),
     /// Continue with the configuration in force. There is no reply. The next one follows when this one has been dropped.
     Adopt(Adopting),
@@ -161,13 +174,4 @@ pub struct Drain {
     pub grace: Duration,
     /// The close frame for the client.
     pub frame: CloseFrame,
-}
-
-/// What a session is doing at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The state of the session: `open`, `draining`, `closing` or `over`.
-    pub state: &'static str,
-    /// The number of the session's events without outcome.
-    pub unsettled: usize,
 }

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use self::{moving::Place, recovering::Recovering};
 use super::{
-    SessionOver, StopUpstream, SupervisorLinks, Verdict,
+    Describe, SessionOver, StopUpstream, SupervisorLinks, Verdict,
     child::{Child, Redial, Target},
     children::{Children, Next},
     held::Held,
@@ -263,6 +263,11 @@ impl Supervisor {
 
     fn log_up(&self, child: &Child<Addr<Connector>>) {
         let (generation, upstream) = (child.generation(), self.plan.upstream());
+        if generation != Generation(1) {
+            let server = child.destination().endpoint.url().label();
+            let detail = format!("generation={generation} server={server}");
+            self.links.figures.history.changed("connector up", &detail);
+        }
         // The first connection of each session is a line, as the session is.
         let is_first = generation == Generation(1);
         let suppressed = if is_first { Some(Suppressed::default()) } else { upstream.line(log::Level::Info) };
@@ -422,6 +427,17 @@ impl Handler<SessionOver> for Supervisor {
     fn handle(&mut self, SessionOver(frame): SessionOver, ctx: &mut Context<Self>) {
         self.stop_upstream(frame.as_ref());
         ctx.stop();
+    }
+}
+
+impl Handler<Describe> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Describe { mut snapshot, reply }: Describe, _: &mut Context<Self>) {
+        snapshot.held = self.held.len();
+        snapshot.servers = self.children.snapshots(Instant::now());
+        // The process may have stopped waiting for the answer.
+        let _ = reply.send(snapshot);
     }
 }
 

@@ -20,6 +20,8 @@ use super::{Policy, Verdict, loss::Connection};
 use crate::{
     connector::Generation,
     failure::{Failure, FailureKind},
+    figures::ServerSnapshot,
+    reply,
     settings::{Restart, UpstreamUrl},
     upstream::{Destination, Endpoint},
 };
@@ -191,6 +193,27 @@ impl<C: Clone> Child<C> {
     /// The failure of events while there is no connection.
     pub fn down(&self) -> Failure {
         self.down.as_deref().cloned().unwrap_or_else(Failure::not_connected)
+    }
+
+    /// What operators see of the server.
+    pub fn snapshot(&self, now: Instant) -> ServerSnapshot {
+        let (state, next) = match &self.state {
+            State::Idle => ("idle", None),
+            State::Backoff(until) => ("backoff", Some(until)),
+            State::Paced(until) => ("paced", Some(until)),
+            State::Dialing(_) => ("dialing", None),
+            State::Up(..) => ("up", None),
+        };
+        let server =
+            if self.is_own { self.destination.endpoint.url().label() } else { self.destination.url.label() };
+        ServerSnapshot {
+            server,
+            state,
+            generation: self.generation.0,
+            attempts: self.policy.attempts(),
+            next: next.map(|until| until.saturating_duration_since(now)),
+            failure: self.down.as_deref().map(reply::reason),
+        }
     }
 
     /// Facts about the connection of the server's connector. `was_up_before` includes this connection.

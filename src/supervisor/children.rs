@@ -12,6 +12,7 @@ use super::{
 use crate::{
     connector::Generation,
     failure::{Failure, FailureKind},
+    figures::ServerSnapshot,
     settings::Restart,
     upstream::Destination,
 };
@@ -68,6 +69,11 @@ impl<C: Clone> Children<C> {
     /// The child that serves `target`; `None` where there is none yet.
     pub fn find(&self, target: &Target) -> Option<&Child<C>> {
         self.all.iter().find(|child| child.is(target))
+    }
+
+    /// What operators see of the servers.
+    pub fn snapshots(&self, now: Instant) -> Vec<ServerSnapshot> {
+        self.all.iter().map(|child| child.snapshot(now)).collect()
     }
 
     /// The route's own upstream, if it is one of the servers.

@@ -83,6 +83,11 @@ impl<E> Default for Held<E> {
 }
 
 impl<E> Held<E> {
+    /// The number of events that are kept.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     // --- Questions
 
     /// Whether no event is kept.

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`DataMessage`] | the last incoming pipeline or the session: events that have no connector | data |
 //! | [`Report`](crate::connector::Report) | connector | control |
-//! | [`StopUpstream`], [`SessionOver`] | session | control |
+//! | [`StopUpstream`], [`SessionOver`], [`Describe`] | session | control |
 //!
 //! It sends `DataMessage` with failures to the first outgoing pipeline or, without one, to the session;
 //! [`Attach`] to the last incoming pipeline or, without one, to the session; and events with a `$url`, and
@@ -13,9 +13,10 @@
 use std::sync::Arc;
 
 use actix::Message;
+use tokio::sync::oneshot;
 
 use crate::{
-    figures::SessionFigures,
+    figures::{SessionFigures, Snapshot},
     flow::{AckTracker, Budget, DataMessage, Edge},
     pipeline::Attach,
     settings,
@@ -69,3 +70,16 @@ pub struct StopUpstream(pub Option<CloseFrame>);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct SessionOver(pub Option<CloseFrame>);
+
+/// Session → supervisor, control plane: an operator asks what the session is doing.
+///
+/// The supervisor adds its part to the snapshot, and sends the reply. The admin server limits how many questions wait
+/// for an answer; one that does not fit in the mailbox is dropped.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Describe {
+    /// What the session has said.
+    pub snapshot: Snapshot,
+    /// Where the reply goes.
+    pub reply: oneshot::Sender<Snapshot>,
+}

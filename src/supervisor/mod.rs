@@ -24,5 +24,5 @@ mod shaper;
 mod steps;
 
 pub use actor::Supervisor;
-pub use messages::{SessionOver, StopUpstream, SupervisorLinks};
+pub use messages::{Describe, SessionOver, StopUpstream, SupervisorLinks};
 pub use policy::{Policy, Verdict};

@@ -47,6 +47,11 @@ impl Policy {
         self.restart = Arc::clone(restart);
     }
 
+    /// The number of attempts since a connection last proved good.
+    pub fn attempts(&self) -> u32 {
+        self.attempt
+    }
+
     /// Records a loss and returns what to do about it. `chance` is a random number in [0, 1).
     pub fn lost(&mut self, now: Instant, chance: f64) -> Verdict {
         self.attempt = self.attempt.saturating_add(1);

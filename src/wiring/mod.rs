@@ -90,8 +90,7 @@ fn link_actors(
         },
         room,
     );
-    let supervisor = SupervisorEdge { over: Edge::to(&supervisor), stop_upstream: Edge::rare(&supervisor) };
-    let (supervisor, upstream_budget) = (Some(supervisor), Some(budget));
+    let (supervisor, upstream_budget) = (Some(SupervisorEdge::to(&supervisor)), Some(budget));
     session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors, first_data }
 }
 

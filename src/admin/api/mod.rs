@@ -1,6 +1,9 @@
 //! The pages below `/api`, as JSON.
 
 mod tap;
+mod actions;
+mod events;
+mod sessions;
 
 use actix_web::web;
 
@@ -13,4 +16,6 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
             .route(web::get().to(tap::tap))
             .default_service(web::to(|| async { Err::<String, _>(ApiError::method("GET")) })),
     );
+    sessions::configure(routes);
+    events::configure(routes);
 }

@@ -212,7 +212,8 @@ impl Handshake {
         let id = self.worker.next_session();
         let rates = permit.rates();
         // From here on, a drain waits for the session.
-        let (guard, figures) = self.worker.enter(&self.configuration, id, &target.route, self.peer, permit);
+        let client = (self.peer, context.known());
+        let (guard, figures) = self.worker.enter(&self.configuration, id, &target.route, client, permit);
         match answer::send(&mut self.stream, &accepted).await {
             Ok(()) => self.open(context, &rest, target, Admitted { id, guard, figures, rates }),
             Err(_) => self.log_disconnect(),
@@ -230,7 +231,7 @@ impl Handshake {
     ) {
         let Self { worker, configuration, stream, peer, local: _, tls: _, slot, pending } = self;
         let (id, route) = (worker.next_session(), Arc::clone(&exchange.plan.route));
-        let (_guard, _) = worker.enter(&configuration, id, &route, peer, permit);
+        let (_guard, _) = worker.enter(&configuration, id, &route, (peer, context.known()), permit);
         // A drain waits for the session from now on, and the handshake's slot is free.
         drop((slot, pending, unanswered));
         let (method, path) = (&context.head.method, context.path());

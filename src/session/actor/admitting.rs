@@ -186,6 +186,7 @@ impl Session {
     pub(super) fn report_gap(&mut self, count: u64) {
         log::info!("client reads again session={self} discarded={count}");
         self.figures.count(|tally| tally.gaps.add(1));
+        self.figures.history.changed("messages discarded", &format!("count={count}"));
         if !self.links.replies_errors {
             return;
         }

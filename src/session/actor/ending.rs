@@ -12,7 +12,7 @@ use super::Session;
 use crate::{
     access::{self, Closing},
     failure::Failure,
-    figures::SessionTotals,
+    figures::{SessionPhase, SessionTotals},
     flow::Cause,
     log::Quoted,
     session::{end_cause::EndCause, known::LoggedClaims, messages::Drain},
@@ -47,6 +47,16 @@ pub(super) enum CloseIntent {
 }
 
 impl Session {
+    /// Closes the client, by order of an operator. Events in flight get the same time as after a close of the
+    /// client.
+    pub(super) fn close_by_operator(&mut self, frame: CloseFrame) {
+        if !self.links.replies_errors && matches!(self.state, SessionState::Open) {
+            // As in `start_drain`.
+            self.loss = Some(Box::default());
+        }
+        self.start_draining(CloseIntent::Close(Some(frame), EndCause::Operator), self.listener.close_timeout);
+    }
+
     /// Stops reading. The session closes as `intent` says when all events are settled. After `wait` the
     /// upstream is stopped, which makes the unsettled events fail.
     pub(super) fn start_draining(&mut self, intent: CloseIntent, wait: Duration) {
@@ -248,13 +258,13 @@ impl Session {
 }
 
 impl SessionState {
-    /// The name of the state in logs and reports.
-    pub(super) fn name(&self) -> &'static str {
+    /// The state as others see it.
+    pub(super) fn phase(&self) -> SessionPhase {
         match self {
-            Self::Open => "open",
-            Self::Draining { .. } => "draining",
-            Self::Closing(_) => "closing",
-            Self::Over => "over",
+            Self::Open => SessionPhase::Open,
+            Self::Draining { .. } => SessionPhase::Draining,
+            Self::Closing(_) => SessionPhase::Closing,
+            Self::Over => SessionPhase::Over,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     event::{Event, EventId, EventNumber, Meta, Value},
     failure::{Failure, FailureKind, FailureLocation, Written},
+    figures::FailedEvent,
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Notice, Ticket, UpstreamEnd},
     log::{PlaceLimit, Quoted},
     reply::{self, error_data, gap_data},
@@ -65,12 +66,31 @@ impl Session {
         self.figures.failed(&failure);
         self.tap_failure(event, cause, &failure);
         self.note_loss(event, cause, &failure);
+        self.record(event, &failure);
         // A client that renews knows these messages, whatever the route says.
         if self.links.replies_errors || failure.kind == FailureKind::Renewal {
             self.reply_error(event, cause, failure, correlation);
         } else {
             self.close_for(event, cause, &failure);
         }
+    }
+
+    /// Keeps the failure for operators.
+    fn record(&self, event: EventNumber, failure: &Failure) {
+        let stage = match failure.location {
+            FailureLocation::Downstream => "downstream",
+            FailureLocation::Upstream => "upstream",
+            FailureLocation::Program => "program",
+            FailureLocation::Proxy => "proxy",
+        };
+        self.figures.history.failed(FailedEvent {
+            id: self.tracker.id(event),
+            at: SystemTime::now(),
+            stage,
+            kind: failure.kind.label(),
+            reason: reply::text(failure).into(),
+            upstream: failure.server.clone(),
+        });
     }
 
     /// Records the earliest event that was lost, for the close reason.
@@ -193,6 +213,7 @@ impl Session {
         let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
         self.figures.failed(&failure);
         self.tap_failure(number, cause, &failure);
+        self.record(number, &failure);
         if self.links.replies_errors {
             let ticket = self.tracker.issue_error(number);
             self.send_error(event, ticket, cause);
@@ -205,6 +226,7 @@ impl Session {
     /// replies the client gets no message that its protocol does not have.
     pub(super) fn upstream_replaced(&mut self, Notice { ticket, gap }: Notice) {
         let number = ticket.redeem();
+        self.figures.history.changed("upstream replaced", "");
         if !self.links.replies_errors {
             return;
         }

@@ -183,6 +183,8 @@ impl Supervisor {
     }
 
     fn log_move(&self, place: &Place, generation: Generation, held: usize) {
+        let detail = format!("cause={} from={}", place.slot.cause(), place.slot.from().url().label());
+        self.links.figures.history.changed("session moved", &detail);
         let Some(suppressed) = place.slot.line() else { return };
         let pause = place.switched.map(|since| since.elapsed()).unwrap_or_default();
         log::info!(

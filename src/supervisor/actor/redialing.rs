@@ -200,6 +200,9 @@ impl Supervisor {
 
     pub(super) fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
         let Verdict { delay, attempt, gives_up, .. } = verdict;
+        let detail = format!("attempt={attempt} delay={}ms reason={reason}", delay.as_millis());
+        let kind = if gives_up { "connector gave up" } else { "connector restart" };
+        self.links.figures.history.changed(kind, &detail);
         self.record(ConnectionChangeKind::Restart {
             attempt,
             delay_ms: delay.as_millis() as u64,
@@ -222,6 +225,9 @@ impl Supervisor {
     }
 
     fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
+        let detail =
+            format!("attempt={} pause={}ms reason={reason}", verdict.attempt, verdict.delay.as_millis());
+        self.links.figures.history.changed("connector lost", &detail);
         let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };
         log::warn!(
             "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \

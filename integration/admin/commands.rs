@@ -1,0 +1,79 @@
+//! Tests of the commands that use the admin server.
+
+use std::path::Path;
+
+use super::*;
+
+/// Runs a command with the token against the proxy.
+fn run(proxy: &Proxy, args: &[&str]) -> Finished {
+    let admin = format!("http://{}", proxy.admin());
+    let env = [("TOWLINE_ADMIN", admin.as_str()), ("TOWLINE_TOKEN_FILE", token_file().to_str().unwrap())];
+    Program::finish(args, &env, Path::new("/"))
+}
+
+#[track_caller]
+fn output(proxy: &Proxy, args: &[&str]) -> String {
+    let finished = run(proxy, args);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    finished.stdout
+}
+
+#[test]
+fn sessions_are_listed_shown_and_closed() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let list = output(&proxy, &["sessions", "list", "--listener", "ws", "--sort", "age"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert!(lines[0].starts_with("ID   LISTENER  ROUTE     PEER"), "{list}");
+    assert!(lines[1].starts_with("1:0  ws        route[1]  127.0.0.1:"), "{list}");
+    assert_eq!(lines[2], "1 shown, 1 matched, 1 sessions");
+    let json: Value = serde_json::from_str(&output(&proxy, &["sessions", "list", "--json"])).unwrap();
+    assert_eq!(json["sessions"][0]["id"], "1:0");
+    let shown = output(&proxy, &["sessions", "show", "1:0"]);
+    assert!(shown.contains("state        open\n") && shown.contains("\nservers\nSERVER"), "{shown}");
+    let closed = output(&proxy, &["sessions", "close", "1:0", "--code", "4000", "--reason", "bye"]);
+    assert_eq!(closed, "the session is being closed\n");
+    assert_eq!(client.expect_closed(4000), "bye");
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let closed = output(&proxy, &["sessions", "close", "--peer", "127.0.0.1"]);
+    assert_eq!(closed, "1 sessions are being closed within 1s\n");
+    client.expect_closed(1001);
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let proxy = proxy.expect("admin request refused").expect("client refused");
+    let failed = |args: &[&str], env: &[(&str, &str)], code: i32, part: &str| {
+        let finished = Program::finish(args, env, Path::new("/"));
+        assert_eq!(finished.code, Some(code), "{args:?}: {}", finished.stderr);
+        assert!(finished.stderr.contains(part) && finished.stdout.is_empty(), "{}", finished.stderr);
+    };
+    let admin = format!("http://{}", proxy.admin());
+    let at = [("TOWLINE_ADMIN", admin.as_str())];
+    let nobody = format!("http://{}", Port::take().addr());
+    failed(&["sessions", "list", "--admin", &nobody], &[], 1, "is the proxy running, and is --admin right?");
+    failed(&["sessions", "list", "--admin", "nowhere"], &[], 2, "takes a URL such as http://127.0.0.1:9140");
+    failed(
+        &["sessions", "list", "--state", "x"],
+        &at,
+        1,
+        "takes starting, open, draining, closing (status 400)",
+    );
+    failed(&["sessions", "show", "9:9"], &at, 1, "no session 9:9");
+    failed(&["sessions", "close"], &at, 2, "give the ID of a session, a condition");
+    failed(&["sessions", "close", "1:0"], &at, 1, "by --token-file or TOWLINE_TOKEN_FILE");
+    failed(
+        &["sessions", "close", "1:0", "--token-file", "/nowhere"],
+        &at,
+        1,
+        "the token cannot be read: /nowhere",
+    );
+    failed(&["sessions", "close", "1:0", "--all"], &at, 2, "cannot be used with");
+    let page = format!("http://{}", proxy.addr());
+    failed(&["sessions", "list", "--admin", &page], &[], 1, "of an admin server");
+}

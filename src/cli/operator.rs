@@ -1,0 +1,112 @@
+//! The commands of operators, which use the admin server of a running proxy.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// How to reach the admin server.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct AdminOptions {
+    /// The admin server of the proxy
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TOWLINE_ADMIN",
+        default_value = "http://127.0.0.1:9140",
+        global = true
+    )]
+    pub admin: String,
+    /// A file with the token that actions need
+    #[arg(long, value_name = "FILE", env = "TOWLINE_TOKEN_FILE", global = true)]
+    pub token_file: Option<PathBuf>,
+    /// Print the answer of the admin server, as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The options of `towline sessions`.
+#[derive(Debug, Args, PartialEq, Eq)]
+#[command(args_conflicts_with_subcommands = false)]
+pub struct Sessions {
+    /// How to reach the admin server.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SessionsCommand,
+}
+
+/// The subcommands of `towline sessions`.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum SessionsCommand {
+    /// List sessions
+    List(ListSessions),
+    /// Show one session
+    Show {
+        /// The id of the session, such as 1:42
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Close one session, or those that fit all conditions
+    Close(CloseSessions),
+}
+
+/// Conditions for sessions. All that are given must hold.
+#[derive(Debug, Default, Args, PartialEq, Eq)]
+pub struct Conditions {
+    /// Sessions of this listener
+    #[arg(long, value_name = "NAME")]
+    pub listener: Option<String>,
+    /// Sessions of this route
+    #[arg(long, value_name = "NAME")]
+    pub route: Option<String>,
+    /// Sessions of clients with this address, or in this network
+    #[arg(long, value_name = "ADDR|NET")]
+    pub peer: Option<String>,
+    /// Sessions in this state: starting, open, draining or closing
+    #[arg(long, value_name = "STATE")]
+    pub state: Option<String>,
+    /// Sessions of clients with this claim
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub claim: Option<String>,
+}
+
+/// The options of `towline sessions list`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct ListSessions {
+    /// Which sessions.
+    #[command(flatten)]
+    pub conditions: Conditions,
+    /// The order: id, age, active, received, sent, bytes, unsettled, errored, restarts or gaps
+    #[arg(long, value_name = "KEY", default_value = "id")]
+    pub sort: String,
+    /// At most this many, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Leave out this many before
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub offset: usize,
+}
+
+/// The options of `towline sessions close`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct CloseSessions {
+    /// The id of the session, such as 1:42
+    #[arg(value_name = "ID", conflicts_with_all = ["listener", "route", "peer", "state", "claim", "all", "rate"])]
+    pub id: Option<String>,
+    /// Which sessions.
+    #[command(flatten)]
+    pub conditions: Conditions,
+    /// All sessions
+    #[arg(long, conflicts_with_all = ["listener", "route", "peer", "state", "claim"])]
+    pub all: bool,
+    /// The code of the close frames [default: 1001]
+    #[arg(long, value_name = "CODE")]
+    pub code: Option<u16>,
+    /// The reason in the close frames
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Sessions that are closed per second [default: 200]
+    #[arg(long, value_name = "N")]
+    pub rate: Option<u32>,
+}

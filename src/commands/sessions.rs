@@ -1,0 +1,174 @@
+//! The command `towline sessions`.
+
+use serde_json::{Map, Value};
+use url::form_urlencoded::Serializer;
+
+use super::{
+    CommandError, print,
+    table::{Align, duration, table, visible},
+};
+use crate::{
+    admin::AdminServer,
+    cli::{AdminOptions, CloseSessions, Conditions, ListSessions, Sessions, SessionsCommand},
+};
+
+/// Runs a subcommand.
+pub(super) fn sessions(options: &Sessions) -> Result<(), CommandError> {
+    let server = server(&options.admin)?;
+    let (answer, text): (_, fn(&Value) -> String) = match &options.command {
+        SessionsCommand::List(list) => (server.get(&path_of_list(list))?, text_of_list),
+        SessionsCommand::Show { id } => (server.get(&format!("/api/sessions/{}", segment(id)))?, text_of_one),
+        SessionsCommand::Close(close) => (close_sessions(&server, close)?, text_of_close),
+    };
+    show(&options.admin, &answer, text)
+}
+
+/// The admin server that the options name.
+pub(super) fn server(options: &AdminOptions) -> Result<AdminServer, CommandError> {
+    Ok(AdminServer::new(&options.admin, options.token_file.clone())?)
+}
+
+/// Prints an answer, as JSON or for people.
+pub(super) fn show(
+    options: &AdminOptions,
+    answer: &Value,
+    text: impl FnOnce(&Value) -> String,
+) -> Result<(), CommandError> {
+    let printed = match options.json {
+        true => print(&format!("{answer:#}\n")),
+        false => print(&text(answer)),
+    };
+    Ok(printed?)
+}
+
+/// A part of a path.
+pub(super) fn segment(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+fn given(conditions: &Conditions) -> impl Iterator<Item = (&'static str, &String)> {
+    let Conditions { listener, route, peer, state, claim } = conditions;
+    let all = [("listener", listener), ("route", route), ("peer", peer), ("state", state), ("claim", claim)];
+    all.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?)))
+}
+
+fn path_of_list(list: &ListSessions) -> String {
+    let mut query = Serializer::new(String::new());
+    query.extend_pairs(given(&list.conditions));
+    query.append_pair("sort", &list.sort);
+    query.append_pair("limit", &list.limit.to_string());
+    query.append_pair("offset", &list.offset.to_string());
+    format!("/api/sessions?{}", query.finish())
+}
+
+fn close_sessions(server: &AdminServer, close: &CloseSessions) -> Result<Value, CommandError> {
+    let CloseSessions { id, conditions, all, code, reason, rate } = close;
+    let mut body = Map::new();
+    body.extend(code.map(|code| ("code".to_owned(), code.into())));
+    body.extend(reason.clone().map(|reason| ("reason".to_owned(), reason.into())));
+    let path = match id {
+        Some(id) => format!("/api/sessions/{}/close", segment(id)),
+        None => {
+            let conditions: Map<_, _> =
+                given(conditions).map(|(name, value)| (name.to_owned(), value.clone().into())).collect();
+            if conditions.is_empty() && !all {
+                let text = "close: give the ID of a session, a condition such as --route, or --all";
+                return Err(CommandError::Usage(text.to_owned()));
+            }
+            body.insert("all".to_owned(), (*all).into());
+            body.insert("where".to_owned(), conditions.into());
+            body.extend(rate.map(|rate| ("rate".to_owned(), rate.into())));
+            "/api/sessions/close".to_owned()
+        }
+    };
+    Ok(server.post(&path, &Value::Object(body))?)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn text_of_list(answer: &Value) -> String {
+    let right = |name| (name, Align::Right);
+    let left = |name| (name, Align::Left);
+    let columns = [
+        left("ID"),
+        left("LISTENER"),
+        left("ROUTE"),
+        left("PEER"),
+        left("STATE"),
+        right("AGE"),
+        right("IN"),
+        right("OUT"),
+        right("OPEN"),
+        right("ERRORS"),
+        right("RESTARTS"),
+    ];
+    let row = |session: &Value| {
+        let messages = |side: &str| text(&session[side]["messages"]);
+        let key = |key: &str| text(&session[key]);
+        let age = duration(session["seconds"].as_f64().unwrap_or_default());
+        let first = ["id", "listener", "route", "peer", "state"].map(key);
+        let last = ["unsettled", "errored", "restarts"].map(key);
+        first.into_iter().chain([age, messages("received"), messages("sent")]).chain(last).collect()
+    };
+    let sessions = answer["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows: Vec<_> = sessions.iter().map(row).collect();
+    let mut out = table(&columns, &rows);
+    let (shown, matched, total) = (rows.len(), text(&answer["matched"]), text(&answer["total"]));
+    out += &format!("{shown} shown, {matched} matched, {total} sessions\n");
+    out
+}
+
+fn text_of_one(session: &Value) -> String {
+    let mut out = String::new();
+    let nested = ["servers", "errors", "timeline", "error"];
+    for (name, value) in session.as_object().into_iter().flatten() {
+        if !nested.contains(&name.as_str()) {
+            out += &format!("{name:<12} {}\n", visible(&text(value)));
+        }
+    }
+    let items = |name: &str| session[name].as_array().cloned().unwrap_or_default();
+    let section = |name: &str, keys: &[&str]| {
+        let row = |item: &Value| keys.iter().map(|key| text(&item[*key])).collect::<Vec<_>>();
+        let rows: Vec<_> = items(name).iter().map(row).collect();
+        let headings: Vec<_> = keys.iter().map(|key| key.to_uppercase()).collect();
+        let columns: Vec<_> = headings.iter().map(|heading| (heading.as_str(), Align::Left)).collect();
+        if rows.is_empty() { String::new() } else { format!("\n{name}\n{}", table(&columns, &rows)) }
+    };
+    out += &section("servers", &["server", "state", "generation", "attempts", "next_ms", "failure"]);
+    out += &section("timeline", &["at", "kind", "detail"]);
+    out += &section("errors", &["at", "id", "stage", "kind", "reason"]);
+    out
+}
+
+fn text_of_close(answer: &Value) -> String {
+    let matched = text(&answer["matched"]);
+    match answer["seconds"].as_f64() {
+        Some(seconds) => format!("{matched} sessions are being closed within {}\n", duration(seconds.ceil())),
+        None => "the session is being closed\n".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_fits_a_terminal() {
+        let session = json!({
+            "id": "1:123456", "listener": "websocket", "route": "chat-europe", "peer": "203.0.113.255:65535",
+            "state": "draining", "seconds": 86_399.0, "received": {"messages": 1_234_567},
+            "sent": {"messages": 1_234_567}, "unsettled": 128, "errored": 1000, "restarts": 100,
+        });
+        let text = text_of_list(&json!({ "sessions": [session], "matched": 1, "total": 20_000 }));
+        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+        assert!(text.contains("23h 59m") && text.ends_with("1 shown, 1 matched, 20000 sessions\n"), "{text}");
+    }
+}

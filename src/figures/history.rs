@@ -1,0 +1,170 @@
+//! What has happened to sessions: the latest events that failed, and the latest changes of each session.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use crate::event::EventId;
+
+/// Maximum number of failed events that are kept of a session.
+const ERRORS_MAX: usize = 16;
+
+/// Maximum number of changes that are kept of a session.
+const TIMELINE_MAX: usize = 32;
+
+/// Maximum length of a text, in bytes.
+const TEXT_MAX: usize = 256;
+
+/// The number of parts of a [`FailureLog`] with separate locks.
+const PARTS: usize = 16;
+
+/// Maximum number of failed events that a part keeps: with all parts, those of a few minutes of moderate trouble.
+const FAILURES_MAX: usize = 256;
+
+/// An event that failed.
+#[derive(Debug, Clone)]
+pub struct FailedEvent {
+    /// The event's id, as the error reply has it.
+    pub id: EventId,
+    /// When it failed.
+    pub at: SystemTime,
+    /// The side that caused the failure: `downstream`, `upstream`, `program` or `proxy`.
+    pub stage: &'static str,
+    /// The kind of the failure, from a closed list.
+    pub kind: &'static str,
+    /// The text of the error reply.
+    pub reason: Box<str>,
+    /// The server, without secrets; `None` if the failure concerns none.
+    pub upstream: Option<Arc<str>>,
+}
+
+/// A change of a session.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// When it occurred.
+    pub at: SystemTime,
+    /// Its kind, such as `connector up`.
+    pub kind: &'static str,
+    /// Details for people.
+    pub detail: Box<str>,
+}
+
+/// The latest failed events of all sessions. The oldest one makes room for the next.
+#[derive(Debug, Default)]
+pub struct FailureLog {
+    parts: [Mutex<VecDeque<FailedEvent>>; PARTS],
+}
+
+/// The latest failed events and changes of one session. It takes no memory before the first one.
+#[derive(Debug, Default)]
+pub struct History {
+    rings: Mutex<Option<Box<Rings>>>,
+    /// Where failed events of all sessions are kept; `None` in tests.
+    log: Option<Arc<FailureLog>>,
+}
+
+#[derive(Debug, Default)]
+struct Rings {
+    errors: VecDeque<FailedEvent>,
+    timeline: VecDeque<Change>,
+}
+
+// === impl FailureLog ===
+
+impl FailureLog {
+    /// The failed event with this id; `None` if it is not kept.
+    pub fn find(&self, id: EventId) -> Option<FailedEvent> {
+        // An event has several entries if its error reply failed too. The first one has the cause.
+        lock(self.part(id)).iter().find(|event| event.id == id).cloned()
+    }
+
+    fn add(&self, event: FailedEvent) {
+        push(&mut lock(self.part(event.id)), event, FAILURES_MAX);
+    }
+
+    fn part(&self, id: EventId) -> &Mutex<VecDeque<FailedEvent>> {
+        &self.parts[(id.stream % PARTS as u64) as usize]
+    }
+}
+
+// === impl History ===
+
+impl History {
+    /// A history whose failed events are added to `log` too.
+    pub fn new(log: Arc<FailureLog>) -> Self {
+        Self { rings: Mutex::default(), log: Some(log) }
+    }
+
+    /// Records an event that failed.
+    pub fn failed(&self, mut event: FailedEvent) {
+        event.reason = cut(&event.reason).into();
+        if let Some(log) = &self.log {
+            log.add(event.clone());
+        }
+        push(&mut lock(&self.rings).get_or_insert_default().errors, event, ERRORS_MAX);
+    }
+
+    /// Records a change.
+    pub fn changed(&self, kind: &'static str, detail: &str) {
+        let change = Change { at: SystemTime::now(), kind, detail: cut(detail).into() };
+        push(&mut lock(&self.rings).get_or_insert_default().timeline, change, TIMELINE_MAX);
+    }
+
+    /// The latest failed events, and the latest changes, oldest first.
+    pub fn latest(&self) -> (Vec<FailedEvent>, Vec<Change>) {
+        let rings = lock(&self.rings);
+        rings.as_ref().map_or_else(Default::default, |rings| {
+            (rings.errors.iter().cloned().collect(), rings.timeline.iter().cloned().collect())
+        })
+    }
+}
+
+fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
+    if ring.len() >= max {
+        ring.pop_front();
+    }
+    ring.push_back(item);
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TEXT_MAX)]
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventNumber;
+
+    fn failed(stream: u64, event: u64) -> FailedEvent {
+        let id = EventId { source: 1, stream, event: EventNumber(event) };
+        let reason = "é".repeat(200).into();
+        FailedEvent { id, at: SystemTime::now(), stage: "proxy", kind: "lost", reason, upstream: None }
+    }
+
+    #[test]
+    fn rings_keep_the_latest_and_texts_are_cut() {
+        let log = Arc::<FailureLog>::default();
+        let history = History::new(Arc::clone(&log));
+        assert!(history.latest().0.is_empty() && history.latest().1.is_empty());
+        for event in 0..300 {
+            history.failed(failed(3, event));
+            history.changed("gap", &event.to_string());
+        }
+        let (errors, timeline) = history.latest();
+        let ids: Vec<_> = errors.iter().map(|event| event.id.event.0).collect();
+        assert_eq!(ids, (284..300).collect::<Vec<_>>());
+        assert_eq!(&*errors[0].reason, "é".repeat(128));
+        assert_eq!((timeline.len(), &*timeline[0].detail), (32, "268"));
+        let found = |stream, event| log.find(failed(stream, event).id).is_some();
+        assert_eq!(
+            [(3, 43), (3, 44), (3, 299), (4, 299)].map(|(s, e)| found(s, e)),
+            [false, true, true, false]
+        );
+    }
+}
