@@ -10,7 +10,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use self::operator::{AdminOptions, CloseSessions, Conditions, ListSessions, Sessions, SessionsCommand};
+pub use self::operator::{
+    AdminOptions, CloseSessions, Conditions, DrainProcess, EndpointName, ListSessions, Sessions,
+    SessionsCommand, Upstreams, UpstreamsCommand,
+};
 
 /// Exit code of a clean end.
 pub const EXIT_OK: u8 = 0;
@@ -85,6 +88,20 @@ Examples:
 
 The admin server answers at --admin or TOWLINE_ADMIN. Actions need the token of admin.token_file.";
 
+const UPSTREAMS_EXAMPLES: &str = "\
+Examples:
+  towline upstreams list
+  towline upstreams drain chat ws://10.0.0.7:8139 --rate 50
+  towline upstreams undrain chat 1
+  towline upstreams move chat 2 --count 100
+  towline upstreams abort chat 2";
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  towline drain --token-file /etc/towline/admin.token
+
+The same as SIGTERM: sessions are closed within drain.window, and the proxy exits with 0.";
+
 const EVAL_EXAMPLES: &str = "\
 Examples:
   echo '{\"type\":\"a\"}' | towline eval filter.trickle
@@ -157,6 +174,12 @@ pub enum Command {
     /// List, show and close the sessions of a running proxy
     #[command(after_help = SESSIONS_EXAMPLES)]
     Sessions(Sessions),
+    /// List the upstreams of a running proxy, and move sessions between their endpoints
+    #[command(after_help = UPSTREAMS_EXAMPLES)]
+    Upstreams(Upstreams),
+    /// Have a running proxy close its sessions and end
+    #[command(after_help = DRAIN_EXAMPLES)]
+    Drain(DrainProcess),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

@@ -70,8 +70,9 @@ pub async fn run(
     let mut reloader = Reloader::new(Arc::clone(&shared), requests, Arc::clone(&loaded), (numbers, sessions));
     let _watchdog = Watchdog::start(workers.handles());
     log_unused_sockets();
+    let end = ordered(shutdown, &shared);
     let ended =
-        serve(shutdown, &mut reloader, &mut listeners, &mut admin, &workers, &status, &mut hand_over).await;
+        serve(end, &mut reloader, &mut listeners, &mut admin, &workers, &status, &mut hand_over).await;
     server::drain(&reloader.settings().drain, &registry).await;
     close(listeners.open, &status).await;
     workers.stop();
@@ -116,6 +117,14 @@ async fn serve(
                 }
             }
         }
+    }
+}
+
+/// Resolves when the process is to end, by a signal or by order of an operator.
+async fn ordered(shutdown: impl Future<Output = ()>, shared: &ServerState) {
+    tokio::select! {
+        () = shutdown => {}
+        () = shared.shutdown.notified() => {}
     }
 }
 

@@ -44,6 +44,28 @@ fn sessions_are_listed_shown_and_closed() {
 }
 
 #[test]
+fn upstreams_are_listed_and_emptied_and_the_process_ends() {
+    let upstream = TestUpstream::echo();
+    let (mut proxy, _) = operated(&upstream);
+    let list = output(&proxy, &["upstreams", "list"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert!(lines[0].starts_with("UPSTREAM  NO  ENDPOINT"), "{list}");
+    assert!(lines[1].starts_with(&format!("echo       1  {}  up", upstream.url())), "{list}");
+    let url = upstream.url();
+    for (args, expected) in [
+        (&["upstreams", "drain", "echo", &url, "--rate", "5"][..], "the endpoint drains"),
+        (&["upstreams", "undrain", "echo", "1"], "the endpoint is used again\n"),
+        (&["upstreams", "move", "echo", "1", "--count", "3"], "0 sessions move\n"),
+        (&["upstreams", "abort", "echo", "1"], "0 sessions stay\n"),
+        (&["drain"], "the proxy drains its 0 sessions, and ends\n"),
+    ] {
+        let text = output(&proxy, args);
+        assert!(text.starts_with(expected), "{args:?}: {text}");
+    }
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let upstream = TestUpstream::echo();
     let (proxy, _) = operated(&upstream);

@@ -2,8 +2,11 @@
 
 mod access;
 mod commands;
+mod description;
+mod docs;
 mod invalid;
 mod sessions;
+mod upstreams;
 
 use crate::harness::*;
 

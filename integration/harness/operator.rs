@@ -54,6 +54,11 @@ impl Operator {
         Self { addr, headers: Vec::new() }
     }
 
+    /// The address of the admin server.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     /// The same with [`TOKEN`].
     pub fn with_token(self) -> Self {
         self.with("authorization", &format!("Bearer {TOKEN}"))

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use actix_web::{
-    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, error::QueryPayloadError, guard, web,
+    FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, error::QueryPayloadError, guard,
+    web,
 };
 
 use super::{AdminState, api, error::ApiError, feed, page as live_page};

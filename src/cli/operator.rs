@@ -110,3 +110,65 @@ pub struct CloseSessions {
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
 }
+
+/// The options of `towline upstreams`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Upstreams {
+    /// How to reach the admin server.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: UpstreamsCommand,
+}
+
+/// The subcommands of `towline upstreams`.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum UpstreamsCommand {
+    /// List upstreams and their endpoints
+    List,
+    /// Have the sessions of an endpoint leave it; it takes no more connections
+    Drain {
+        /// Which endpoint.
+        #[command(flatten)]
+        endpoint: EndpointName,
+        /// Moves per second [default: move.rate of the upstream]
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
+    },
+    /// Use an endpoint again
+    Undrain(EndpointName),
+    /// Move sessions of an endpoint to others
+    Move {
+        /// Which endpoint.
+        #[command(flatten)]
+        endpoint: EndpointName,
+        /// How many sessions [default: all]
+        #[arg(long, value_name = "N")]
+        count: Option<usize>,
+        /// Moves per second [default: move.rate of the upstream]
+        #[arg(long, value_name = "N")]
+        rate: Option<u32>,
+    },
+    /// Call off the moves and the drain of an endpoint
+    Abort(EndpointName),
+}
+
+/// An endpoint of an upstream.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct EndpointName {
+    /// The name of the upstream
+    #[arg(value_name = "UPSTREAM")]
+    pub upstream: String,
+    /// The number of the endpoint in the list, or its URL
+    #[arg(value_name = "ENDPOINT")]
+    pub endpoint: String,
+}
+
+/// The options of `towline drain`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct DrainProcess {
+    /// How to reach the admin server.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod drain;
 mod echo;
 mod error;
 mod eval;
@@ -15,8 +16,9 @@ mod run;
 mod sessions;
 mod signals;
 mod source;
-mod tap;
 mod table;
+mod tap;
+mod upstreams;
 
 use std::{
     io::{self, Write},
@@ -42,6 +44,8 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Tap(options) => tap::tap(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Sessions(options) => sessions::sessions(&options),
+        Command::Upstreams(options) => upstreams::upstreams(&options),
+        Command::Drain(options) => drain::drain(&options),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Completions(options) => generate::completions(options.shell),

@@ -84,7 +84,8 @@ fn close_sessions(server: &AdminServer, close: &CloseSessions) -> Result<Value, 
     Ok(server.post(&path, &Value::Object(body))?)
 }
 
-fn text(value: &Value) -> String {
+/// A value in a cell of a table.
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => "-".to_owned(),

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use super::{
     admission::{Admission, Slots},
     configuration::Routing,
@@ -44,6 +46,8 @@ pub struct ServerState {
     pub refusals: RefusalCounts,
     /// The latest events that failed.
     pub failures: Arc<FailureLog>,
+    /// Notified when an operator ends the process.
+    pub shutdown: Notify,
     /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
     drain_time: AtomicU64,
     /// The open taps.
@@ -96,6 +100,7 @@ impl ServerState {
             cells: Arc::default(),
             refusals: RefusalCounts::default(),
             failures: Arc::default(),
+            shutdown: Notify::new(),
             drain_time: AtomicU64::new(drain_time(settings)),
             taps: Arc::default(),
             registry,

@@ -19,6 +19,7 @@
 //! * [`moves`]: which sessions move to another connection; `mover` has the messages for that.
 //! * [`refused`]: the response of an upstream that refuses the handshake.
 //! * `check`: probes a server.
+//! * `operator`: what operators see and change.
 //! * [`pool`], [`balance`], [`health`], [`breaker`], [`probe`]: the pure decisions about endpoints.
 //! * `named`: servers that events name by `$url`, and their limits.
 //! * `restarts`: the last restarts of connectors.
@@ -41,6 +42,7 @@ mod monitor;
 mod mover;
 pub mod moves;
 mod named;
+mod operator;
 mod own_urls;
 mod pacer;
 pub mod pool;

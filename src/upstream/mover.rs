@@ -98,7 +98,7 @@ impl Upstream {
         let from = &slot.begun.from;
         leased(match slot.begun.cause {
             Cause::Age => self.shared.pick(key, &[]),
-            Cause::Drain => self.shared.pick(key, std::slice::from_ref(from)),
+            Cause::Drain | Cause::Operator => self.shared.pick(key, std::slice::from_ref(from)),
             // Only this connection may end, so that its endpoint is better than none.
             Cause::Announced => match self.shared.pick(key, std::slice::from_ref(from)) {
                 Pick::Endpoint(lease) => Pick::Endpoint(lease),
@@ -131,7 +131,7 @@ fn leased(pick: Pick) -> Option<Lease> {
 // === impl Shared ===
 
 impl Shared {
-    fn moves(&self) -> MutexGuard<'_, Moves<Mover>> {
+    pub(super) fn moves(&self) -> MutexGuard<'_, Moves<Mover>> {
         lock(&self.moves)
     }
 

@@ -44,6 +44,8 @@ pub enum Cause {
     Rebalance,
     /// The upstream has announced the end of the connection.
     Announced,
+    /// An operator has ordered it.
+    Operator,
 }
 
 /// A move that has begun. [`Moves::ended`] takes it back.
@@ -102,6 +104,19 @@ pub struct Source {
     running: usize,
 }
 
+/// The moves of the sessions of one endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The sessions that can move.
+    pub movable: usize,
+    /// Those of them that will move, or do.
+    pub due: usize,
+    /// The sessions that moved since the endpoint began to drain; `None` if it does not.
+    pub moved: Option<usize>,
+    /// The attempts after which a session stayed, since then.
+    pub stayed: Option<usize>,
+}
+
 /// The sessions of an upstream that can move.
 #[derive(Debug)]
 pub struct Moves<S> {
@@ -117,6 +132,8 @@ pub struct Moves<S> {
     rebalancing: usize,
     /// No rebalance begins before this time.
     rebalance_after: Option<Instant>,
+    /// The pace that an operator wants instead of that of the settings.
+    ordered_rate: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -140,6 +157,7 @@ impl std::fmt::Display for Cause {
             Self::Drain => "drain",
             Self::Rebalance => "rebalance",
             Self::Announced => "announced",
+            Self::Operator => "operator",
         })
     }
 }
@@ -158,6 +176,7 @@ impl<S: Clone> Moves<S> {
             running: 0,
             rebalancing: 0,
             rebalance_after: None,
+            ordered_rate: None,
         }
     }
 
@@ -283,6 +302,52 @@ impl<S: Clone> Moves<S> {
         }
     }
 
+    // --- Orders of operators
+
+    /// Sets the pace of all moves; `None` for that of the settings.
+    pub fn set_rate(&mut self, rate: Option<u32>) {
+        self.ordered_rate = rate;
+    }
+
+    /// Has at most that many sessions of an endpoint move. Returns how many will.
+    pub fn order(&mut self, endpoint: &Arc<Endpoint>, count: usize, now: Instant) -> usize {
+        let can = |entry: &Entry<S>| {
+            let is_due = entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
+            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && !is_due
+        };
+        let ids = self.entries.iter().filter(|(_, entry)| can(entry)).map(|(id, _)| *id);
+        let ids: Vec<_> = ids.take(count).collect();
+        ids.iter().for_each(|id| self.set_wish(*id, Some((now, Cause::Operator))));
+        ids.len()
+    }
+
+    /// Calls off the moves from an endpoint that an operator wanted and that have not begun. Returns their number.
+    pub fn abort(&mut self, endpoint: &Arc<Endpoint>, now: Instant) -> usize {
+        self.ordered_rate = None;
+        let is_ordered = |entry: &Entry<S>| {
+            let is_wanted = entry.wish.is_some_and(|(_, cause)| cause == Cause::Operator);
+            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && is_wanted
+        };
+        let ordered = self.entries.iter().filter(|(_, entry)| is_ordered(entry));
+        let ordered: Vec<_> = ordered.map(|(id, entry)| (*id, entry.own_wish(now))).collect();
+        ordered.iter().for_each(|(id, wish)| self.set_wish(*id, *wish));
+        ordered.len()
+    }
+
+    /// How many sessions of the endpoint can move, how many of them are due or move now, and how its drain goes.
+    pub fn progress(&self, endpoint: &Arc<Endpoint>) -> Progress {
+        let of_it = || self.entries.values().filter(|entry| Arc::ptr_eq(&entry.endpoint, endpoint));
+        let is_due =
+            |entry: &&Entry<S>| entry.is_moving || entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
+        let source = self.sources.iter().find(|source| Arc::ptr_eq(&source.endpoint, endpoint));
+        Progress {
+            movable: of_it().count(),
+            due: of_it().filter(is_due).count(),
+            moved: source.map(|source| source.moved),
+            stayed: source.map(|source| source.stayed),
+        }
+    }
+
     fn source(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut Source> {
         self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.endpoint, endpoint))
     }
@@ -291,7 +356,7 @@ impl<S: Clone> Moves<S> {
 
     /// What to do next, at most `rate` moves a second and at a time.
     pub fn next(&mut self, now: Instant, rate: u32, is_quiet: impl Fn(&S) -> bool) -> Next<S> {
-        let rate = rate.max(1);
+        let rate = self.ordered_rate.unwrap_or(rate).max(1);
         for _ in 0..STEP_MAX {
             if self.running >= rate as usize {
                 return Next::Never;

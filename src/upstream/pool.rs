@@ -13,6 +13,7 @@
 
 mod member;
 mod moving;
+mod operator;
 
 use std::{
     collections::HashMap,
@@ -21,6 +22,7 @@ use std::{
 };
 
 use self::member::{Blame, Fitness, LOSSES_MAX, Member, State, Use};
+pub use self::operator::{DrainReason, EndpointOverview, OrderError, OutageOverview};
 use super::{
     Endpoint, Lease,
     balance::{self, Candidate, Chance},
@@ -154,13 +156,7 @@ impl Pool {
     pub fn set_endpoints(&mut self, endpoints: &[EndpointConfig]) {
         let mut new: HashMap<_, _> = endpoints.iter().map(|config| (&config.url, config)).collect();
         for member in &mut self.members {
-            match new.remove(member.endpoint.url()) {
-                Some(config) => {
-                    (member.weight, member.priority) = (config.weight, config.priority);
-                    (member.is_listed, member.is_draining) = (true, config.drain);
-                }
-                None => (member.is_listed, member.is_draining) = (false, true),
-            }
+            member.configure(new.remove(member.endpoint.url()));
         }
         let added = endpoints.iter().filter(|config| new.remove(&config.url).is_some());
         self.members.extend(added.map(|config| Member::new(config, &self.room)));

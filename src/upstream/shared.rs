@@ -443,6 +443,12 @@ impl Shared {
         }
     }
 
+    /// Endpoints may take connections that they did not take before.
+    pub(super) fn room_changed(&self) {
+        self.wake_all();
+        self.news.notify_one();
+    }
+
     fn wake_all(&self) {
         self.ready.wake_all();
         self.room.wake_all();

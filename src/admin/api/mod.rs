@@ -1,9 +1,12 @@
 //! The pages below `/api`, as JSON.
 
-mod tap;
 mod actions;
+mod description;
 mod events;
+mod process;
 mod sessions;
+mod tap;
+mod upstreams;
 
 use actix_web::web;
 
@@ -16,6 +19,9 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
             .route(web::get().to(tap::tap))
             .default_service(web::to(|| async { Err::<String, _>(ApiError::method("GET")) })),
     );
+    description::configure(routes);
     sessions::configure(routes);
     events::configure(routes);
+    upstreams::configure(routes);
+    process::configure(routes);
 }

@@ -250,7 +250,7 @@ proptest! {
                         match begun.cause {
                             Cause::Age => prop_assert!(old_at.is_some_and(|old_at| old_at <= now)),
                             Cause::Drain => prop_assert!(draining[at]),
-                            Cause::Announced => prop_assert!(announced.contains(&id)),
+                            Cause::Announced | Cause::Operator => prop_assert!(announced.contains(&id)),
                             Cause::Rebalance => {
                                 prop_assert!(at == 0 && wanted > 0);
                                 wanted -= 1;
@@ -312,4 +312,28 @@ fn an_end_that_is_announced_during_a_move_is_not_forgotten() {
     moves.ended(&begun[0].0, Outcome::Stayed, start);
     let begun = begin(&mut moves, start + 2 * SECOND, 10, |_| true);
     assert_eq!(begun[0].0.cause, Cause::Announced);
+}
+
+#[test]
+fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (of_it, _leases) = endpoint(1, 5);
+    let (other, _lease) = endpoint(2, 1);
+    let old_at = start + 60 * SECOND;
+    for session in 0..5 {
+        moves.add(&of_it, session, Some(old_at), start);
+    }
+    moves.add(&other, 5, None, start);
+    moves.set_rate(Some(1));
+    assert_eq!(moves.order(&of_it, 4, start), 4);
+    let progress = |moves: &Moves<u64>| (moves.progress(&of_it).movable, moves.progress(&of_it).due);
+    assert_eq!(progress(&moves), (5, 4));
+    let begun = begin(&mut moves, start, 100, |_| true);
+    assert!(matches!(&begun[..], [(begun, _)] if begun.cause == Cause::Operator), "one a second: {begun:?}");
+    assert_eq!(moves.abort(&of_it, start), 3);
+    assert_eq!(progress(&moves), (5, 1), "the one that moves");
+    moves.ended(&begun[0].0, Outcome::Stayed, start);
+    assert_eq!((progress(&moves), moves.order(&other, 9, start)), ((5, 0), 1));
+    // The age of a connection counts again.
+    assert!(!begin(&mut moves, old_at, 100, |_| true).is_empty());
 }

@@ -2,10 +2,14 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Begin, Change, EndpointState};
+use super::{
+    Begin, Change, EndpointState,
+    operator::{DrainReason, EndpointOverview, Outages},
+};
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind, FailureLocation},
     policy::{HealthChecks, PoolPolicy},
+    reply,
     settings::{EndpointConfig, UpstreamUrl},
     upstream::{
         Endpoint, Lease,
@@ -39,6 +43,14 @@ pub(super) struct Member {
     pub(super) is_listed: bool,
     /// Whether it is no longer in the settings, or is being emptied.
     pub(super) is_draining: bool,
+    /// Whether the settings have it emptied.
+    is_drained_by_settings: bool,
+    /// Whether an operator has it emptied.
+    is_drained_by_operator: bool,
+    /// The latest outages, for operators.
+    outages: Outages,
+    /// The latest failure, for operators.
+    last_failure: Option<(Instant, Failure)>,
     streak: Streak,
     pub(super) outlier: Outlier,
     breaker: Breaker,
@@ -131,11 +143,67 @@ impl Member {
             losses: 0,
             is_listed: true,
             is_draining: *drain,
+            is_drained_by_settings: *drain,
+            is_drained_by_operator: false,
+            outages: Outages::default(),
+            last_failure: None,
             streak: Streak::default(),
             outlier: Outlier::default(),
             breaker: Breaker::default(),
             probes: Probes::default(),
             credit: 0.0,
+        }
+    }
+
+    /// Takes over what the settings say about it; `None` if they no longer list it.
+    pub(super) fn configure(&mut self, config: Option<&EndpointConfig>) {
+        self.is_listed = config.is_some();
+        if let Some(config) = config {
+            (self.weight, self.priority) = (config.weight, config.priority);
+            self.is_drained_by_settings = config.drain;
+        }
+        self.update_draining();
+    }
+
+    /// An operator has it emptied, or used again.
+    pub(super) fn set_drained(&mut self, is_drained: bool) {
+        self.is_drained_by_operator = is_drained;
+        self.update_draining();
+    }
+
+    fn update_draining(&mut self) {
+        self.is_draining = !self.is_listed || self.is_drained_by_settings || self.is_drained_by_operator;
+    }
+
+    /// Why it is being emptied; `None` if it is not.
+    pub(super) fn drain_reason(&self) -> Option<DrainReason> {
+        match self {
+            Self { is_listed: false, .. } => Some(DrainReason::Unlisted),
+            Self { is_drained_by_settings: true, .. } => Some(DrainReason::Settings),
+            Self { is_drained_by_operator: true, .. } => Some(DrainReason::Operator),
+            _ => None,
+        }
+    }
+
+    /// What operators see of it.
+    pub(super) fn overview(&self, number: usize, now: Instant) -> EndpointOverview {
+        EndpointOverview {
+            number,
+            endpoint: Arc::clone(&self.endpoint),
+            state: self.state(now),
+            weight: self.weight,
+            priority: self.priority,
+            draining: self.drain_reason(),
+            outage: self.outage.map(|since| now.saturating_duration_since(since)),
+            up: self
+                .up_since
+                .filter(|_| self.outage.is_none())
+                .map(|since| now.saturating_duration_since(since)),
+            last_failure: self
+                .last_failure
+                .as_ref()
+                .map(|(at, failure)| (now.saturating_duration_since(*at), reply::reason(failure))),
+            outages: self.outages.overview(now),
         }
     }
 
@@ -238,6 +306,7 @@ impl Member {
             TrialCheck::Open => Change::Open,
             TrialCheck::Over(answers) => {
                 self.up_since = Some(now);
+                self.outages.end(answers);
                 self.outage
                     .take()
                     .map_or(Change::Nothing, |since| Change::Up(answers.saturating_duration_since(since)))
@@ -252,10 +321,14 @@ impl Member {
         self.breaker.close();
         let Some(since) = self.outage.take() else { return Change::Nothing };
         self.up_since = Some(now);
+        self.outages.end(now);
         Change::Up(now.saturating_duration_since(since))
     }
 
     pub(super) fn blamed(&mut self, blame: Blame, failure: &Failure, now: Instant) -> Change {
+        if !matches!(blame, Blame::None | Blame::Answered) {
+            self.last_failure = Some((now, failure.clone()));
+        }
         match blame {
             Blame::None => Change::Nothing,
             Blame::Answered => {
@@ -282,10 +355,14 @@ impl Member {
         if !matches!(self.state, State::Down(_)) {
             self.streak.clear();
         }
+        // The end of a trial continues the outage.
+        let is_new = self.outage.is_none();
+        if is_new {
+            self.outages.begin(now, reason.clone());
+        }
         self.state = State::Down(reason);
         self.breaker.close();
-        // The end of a trial continues the outage.
-        if self.outage.is_some() {
+        if !is_new {
             return Change::Nothing;
         }
         self.outage = Some(now);
@@ -319,6 +396,9 @@ impl Member {
         self.probes.end();
         if result.as_ref().is_err_and(|failure| failure.location != FailureLocation::Upstream) {
             return Change::Nothing;
+        }
+        if let Err(failure) = &result {
+            self.last_failure = Some((now, failure.clone()));
         }
         let verdict = self.streak.add(result.is_ok(), checks);
         match (result, &self.state) {

@@ -1,0 +1,121 @@
+//! Tests of upstreams, their endpoints, and moves of sessions.
+
+use super::*;
+
+/// A proxy with two endpoints, and its operator.
+fn pool(upstreams: &[TestUpstream; 2]) -> (Proxy, Operator) {
+    let [first, second] = upstreams;
+    let list = format!("[{:?}, {:?}]", first.url(), second.url());
+    let settings = Settings::request(&first.url()).endpoints(&list).operated();
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    (proxy, operator)
+}
+
+/// The endpoint with this number.
+fn endpoint(operator: &Operator, number: usize) -> Value {
+    operator.json("/api/upstreams")["upstreams"][0]["endpoints"][number - 1].clone()
+}
+
+fn path(endpoint: &str, action: &str) -> String {
+    format!("/api/upstreams/echo/endpoints/{endpoint}/{action}")
+}
+
+#[test]
+fn an_outage_is_listed_until_it_ends_and_after_it() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let (proxy, operator) = pool(&upstreams);
+    let proxy = proxy.expect_restarts();
+    let mut clients = [proxy.client(), proxy.client()];
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
+    let list = operator.json("/api/upstreams");
+    assert_eq!(
+        (&list["upstreams"][0]["name"], &list["upstreams"][0]["sessions"]),
+        (&json!("echo"), &json!(2))
+    );
+    let first = endpoint(&operator, 1);
+    assert_eq!((&first["url"], &first["state"]), (&json!(upstreams[0].url()), &json!("up")));
+    assert_eq!((&first["sessions"], &first["moves"]["movable"]), (&json!(1), &json!(1)));
+    assert_eq!((&first["last_failure"], &first["outages"]), (&Value::Null, &json!([])));
+    upstreams[0].stop(Death::Reset);
+    wait_for("the outage", PATIENCE, || endpoint(&operator, 1)["state"] == "down");
+    let down = endpoint(&operator, 1);
+    assert!(down["outage_seconds"].is_f64() && down["outages"][0]["seconds"].is_null(), "{down}");
+    assert!(down["last_failure"]["reason"].as_str().unwrap().contains("refused"), "{down}");
+    upstreams[0].start();
+    wait_for("the end of the outage", PATIENCE, || endpoint(&operator, 1)["outage_seconds"].is_null());
+    let up = endpoint(&operator, 1);
+    assert!(up["outages"][0]["seconds"].is_f64() && up["up_seconds"].is_f64(), "{up}");
+}
+
+#[test]
+fn an_operator_empties_an_endpoint_and_uses_it_again() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let (proxy, operator) = pool(&upstreams);
+    let mut clients: Vec<_> = (0..4).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
+    assert_eq!(endpoint(&operator, 1)["sessions"], 2);
+    assert_eq!(operator.post(&path("1", "drain"), &json!({ "rate": 100 })).status, 202);
+    let draining = endpoint(&operator, 1);
+    assert_eq!((&draining["state"], &draining["draining"]), (&json!("draining"), &json!("operator")));
+    wait_for("the moves", PATIENCE, || endpoint(&operator, 1)["sessions"] == 0);
+    proxy.wait_log("INFO *admin action=drain peer=* target=\"echo 1\" detail=\"rate=100\"");
+    proxy.wait_log("session moved *cause=drain");
+    clients.push(proxy.client());
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("b"), "b"));
+    assert_eq!(endpoint(&operator, 2)["sessions"], 5);
+    let url = upstreams[0].url().replace(':', "%3A").replace('/', "%2F");
+    assert_eq!(operator.act(&path(&url, "undrain")).status, 202);
+    assert_eq!(endpoint(&operator, 1)["state"], "up");
+    let mut next = proxy.client();
+    assert_eq!(next.ask("c"), "c");
+    assert_eq!(endpoint(&operator, 1)["sessions"], 1);
+}
+
+#[test]
+fn an_operator_moves_some_sessions_and_calls_off_others() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let (proxy, operator) = pool(&upstreams);
+    let mut clients: Vec<_> = (0..8).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
+    let reply = operator.post(&path("1", "move"), &json!({ "count": 2 }));
+    assert_eq!((reply.status, reply.json()), (202, json!({ "sessions": 2 })));
+    wait_for("the moves", PATIENCE, || endpoint(&operator, 1)["sessions"] == 2);
+    proxy.wait_log("session moved *cause=operator");
+    // At one a second, the second one has not begun.
+    let reply = operator.post(&path("2", "move"), &json!({ "rate": 1 }));
+    assert_eq!(reply.json(), json!({ "sessions": 6 }));
+    wait_for("the first move", PATIENCE, || endpoint(&operator, 2)["sessions"] == 5);
+    let stay = operator.act(&path("2", "abort")).json()["sessions"].as_u64().unwrap();
+    assert!((3..=5).contains(&stay), "{stay}");
+    assert_eq!(endpoint(&operator, 2)["moves"]["due"], 0);
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("b"), "b"));
+}
+
+#[test]
+fn wrong_orders_say_what_is_allowed() {
+    let upstream = TestUpstream::echo();
+    let list = format!("[{{ url = {:?}, drain = true }}, \"ws://127.0.0.1:1\"]", upstream.url());
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).endpoints(&list).operated());
+    let operator = Operator::new(proxy.admin()).with_token();
+    operator.act("/api/upstreams/chat/endpoints/1/drain").expect_error(404, "no upstream chat");
+    operator.act(&path("3", "drain")).expect_error(404, "no endpoint 3: takes its number or its URL");
+    // Endpoints that drain come last.
+    operator.act(&path("2", "undrain")).expect_error(409, "remove `drain = true` there");
+    operator.post(&path("1", "drain"), &json!({ "rate": 0 })).expect_error(400, "rate: takes 1 to");
+    operator.post(&path("1", "move"), &json!({ "count": -1 })).expect_error(400, "wrong body");
+    operator.post(&path("1", "abort"), &json!({ "count": 1 })).expect_error(400, "unknown field `count`");
+    operator.get(&path("1", "drain")).expect_error(405, "POST");
+}
+
+#[test]
+fn an_operator_ends_the_process() {
+    let upstream = TestUpstream::echo();
+    let (mut proxy, operator) = operated(&upstream);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let reply = operator.act("/api/drain");
+    assert_eq!((reply.status, reply.json()), (202, json!({ "sessions": 1 })));
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}

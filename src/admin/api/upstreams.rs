@@ -1,0 +1,225 @@
+//! `/api/upstreams`: upstreams, their endpoints, and moves of sessions between these.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    actions::{body, log_action},
+    sessions::time,
+};
+use crate::{
+    admin::{
+        AdminState,
+        error::ApiError,
+        routes::{action, page},
+    },
+    upstream::{
+        Upstream,
+        moves::Progress,
+        pool::{EndpointOverview, OrderError, OutageOverview},
+    },
+};
+
+/// Maximum number of moves per second, as for `move.rate`.
+const RATE_MAX: u32 = 1_000_000;
+
+/// How to move sessions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pace {
+    /// Moves per second; without it, `move.rate` of the upstream.
+    rate: Option<u32>,
+}
+
+/// Which sessions to move.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    /// How many; without it, all.
+    count: Option<usize>,
+    rate: Option<u32>,
+}
+
+/// An order that has no parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain {}
+
+/// Adds the pages.
+pub(super) fn configure(routes: &mut web::ServiceConfig) {
+    routes
+        .service(page("/api/upstreams", list))
+        .service(action("/api/upstreams/{upstream}/endpoints/{endpoint}/drain", drain))
+        .service(action("/api/upstreams/{upstream}/endpoints/{endpoint}/undrain", undrain))
+        .service(action("/api/upstreams/{upstream}/endpoints/{endpoint}/move", move_sessions))
+        .service(action("/api/upstreams/{upstream}/endpoints/{endpoint}/abort", abort));
+}
+
+/// Lists the upstreams of the configuration in force that routes use.
+async fn list(state: web::Data<AdminState>) -> HttpResponse {
+    let configuration = state.server.configurations.current();
+    let upstreams: BTreeMap<_, _> =
+        configuration.upstreams().map(|upstream| (upstream.settings().name.as_str(), upstream)).collect();
+    let rows: Vec<_> = upstreams.iter().map(|(name, upstream)| row(name, upstream)).collect();
+    HttpResponse::Ok().json(json!({ "upstreams": rows }))
+}
+
+fn row(name: &str, upstream: &Upstream) -> Value {
+    let endpoints = upstream.overview();
+    let sessions: usize = endpoints.iter().map(|(overview, _)| overview.endpoint.sessions()).sum();
+    let endpoints: Vec<_> =
+        endpoints.iter().map(|(overview, progress)| endpoint(overview, *progress)).collect();
+    json!({ "name": name, "sessions": sessions, "endpoints": endpoints })
+}
+
+fn endpoint(overview: &EndpointOverview, progress: Progress) -> Value {
+    let EndpointOverview {
+        number,
+        endpoint,
+        state,
+        weight,
+        priority,
+        draining,
+        outage,
+        up,
+        last_failure,
+        outages,
+    } = overview;
+    let Progress { movable, due, moved, stayed } = progress;
+    let seconds = |time: &Option<Duration>| time.map(|time| time.as_secs_f64());
+    let failure = last_failure.as_ref().map(|(age, reason)| json!({ "at": ago(*age), "reason": reason }));
+    json!({
+        "number": number,
+        "url": endpoint.url().label(),
+        "state": state.to_string(),
+        "sessions": endpoint.sessions(),
+        "live": endpoint.live(),
+        "dials": endpoint.dials(),
+        "failures": endpoint.failures(),
+        "weight": weight,
+        "priority": priority,
+        "draining": draining.map(|reason| reason.to_string()),
+        "outage_seconds": seconds(outage),
+        "up_seconds": seconds(up),
+        "last_failure": failure,
+        "outages": outages.iter().map(outage_row).collect::<Vec<_>>(),
+        "moves": { "movable": movable, "due": due, "moved": moved, "stayed": stayed },
+    })
+}
+
+fn outage_row(OutageOverview { began, lasted, reason }: &OutageOverview) -> Value {
+    json!({ "began": ago(*began), "seconds": lasted.map(|lasted| lasted.as_secs_f64()), "reason": reason })
+}
+
+fn ago(age: Duration) -> Option<String> {
+    SystemTime::now().checked_sub(age).map(time)
+}
+
+/// The upstream and the endpoint that a path names.
+struct Named {
+    upstream: Arc<Upstream>,
+    endpoint: String,
+}
+
+impl Named {
+    fn find(state: &AdminState, path: &(String, String)) -> Result<Self, ApiError> {
+        let (name, endpoint) = path;
+        let configuration = state.server.configurations.current();
+        let found = configuration.upstreams().find(|upstream| upstream.settings().name == *name);
+        let upstream = found.ok_or_else(|| ApiError::not_found(format!("no upstream {name}")))?;
+        // The server does not decode the slashes of a URL.
+        let endpoint = percent_encoding::percent_decode_str(endpoint).decode_utf8_lossy().into_owned();
+        Ok(Self { upstream: Arc::clone(upstream), endpoint })
+    }
+
+    fn log(&self, request: &HttpRequest, action: &str, detail: &str) {
+        let target = format!("{} {}", self.upstream.settings().name, self.endpoint);
+        log_action(request, action, &target, detail);
+    }
+}
+
+impl From<OrderError> for ApiError {
+    fn from(error: OrderError) -> Self {
+        let status = match error {
+            OrderError::Unknown(_) => StatusCode::NOT_FOUND,
+            OrderError::BySettings | OrderError::Unlisted => StatusCode::CONFLICT,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+fn check(rate: Option<u32>) -> Result<Option<u32>, ApiError> {
+    match rate {
+        Some(0) | Some(RATE_MAX..) => {
+            Err(ApiError::invalid(format!("rate: takes 1 to {} moves a second", RATE_MAX - 1)))
+        }
+        rate => Ok(rate),
+    }
+}
+
+fn text_of(rate: Option<u32>) -> String {
+    rate.map_or_else(|| "rate=settings".to_owned(), |rate| format!("rate={rate}"))
+}
+
+async fn drain(
+    state: web::Data<AdminState>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Pace { rate } = body(payload).await?;
+    let (named, rate) = (Named::find(&state, &path)?, check(rate)?);
+    named.upstream.drain_endpoint(&named.endpoint, rate)?;
+    named.log(&request, "drain", &text_of(rate));
+    Ok(accepted())
+}
+
+async fn undrain(
+    state: web::Data<AdminState>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Plain {} = body(payload).await?;
+    let named = Named::find(&state, &path)?;
+    named.upstream.undrain_endpoint(&named.endpoint)?;
+    named.log(&request, "undrain", "");
+    Ok(accepted())
+}
+
+async fn move_sessions(
+    state: web::Data<AdminState>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Move { count, rate } = body(payload).await?;
+    let (named, rate) = (Named::find(&state, &path)?, check(rate)?);
+    let sessions = named.upstream.move_from(&named.endpoint, count.unwrap_or(usize::MAX), rate)?;
+    named.log(&request, "move", &format!("sessions={sessions} {}", text_of(rate)));
+    Ok(HttpResponse::Accepted().json(json!({ "sessions": sessions })))
+}
+
+async fn abort(
+    state: web::Data<AdminState>,
+    path: web::Path<(String, String)>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Plain {} = body(payload).await?;
+    let named = Named::find(&state, &path)?;
+    let sessions = named.upstream.abort_moves(&named.endpoint)?;
+    named.log(&request, "abort", &format!("sessions={sessions}"));
+    Ok(HttpResponse::Accepted().json(json!({ "sessions": sessions })))
+}
+
+fn accepted() -> HttpResponse {
+    HttpResponse::Accepted().json(json!({}))
+}
