@@ -123,13 +123,14 @@ impl Reloader {
         let layers = loaded.layers.clone();
         let next = Arc::clone(&loaded);
         let sessions = self.capacity(&loaded.settings);
+        // Before sessions adopt the configuration, so that their lines have the new level.
+        set_level(&loaded.settings.log.level);
         // Files of keys and certificates may be read again.
         let configured = spawn_blocking(move || server.configure(&next.settings, sessions)).await;
         let generation = configured.map_err(|_| internal_error())?;
         self.numbers = numbers;
         prepared.log();
         listeners.apply(prepared, &self.server, workers);
-        set_level(&loaded.settings.log.level);
         super::log_warnings(&loaded.settings);
         self.in_force = loaded;
         Ok((Outcome::Done { generation, difference }, layers))
