@@ -82,13 +82,12 @@ fn an_attempt_takes_no_longer_than_connect_timeout_however_many_endpoints_hang()
     let settings = Settings::plain("ws://unused")
         .endpoints(&format!("{urls:?}"))
         .with(r#"upstream.echo.connect_timeout = "800ms""#)
-        .on_route(r#"dial_before_accept = "10s""#)
+        .on_route(r#"dial_before_accept = "1600ms""#)
         .on_route(r#"on_upstream_loss = "close""#);
     let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint");
     let start = Instant::now();
+    // With `connect_timeout` for each endpoint, the attempt would take 2.4 s, and the client would be accepted before.
     assert_eq!(Opening::new(proxy.addr()).refused().status(), 504);
-    let took = start.elapsed();
-    // Each of them once would take 2.4 s.
-    assert!(took >= Duration::from_millis(800) && took < Duration::from_millis(1600), "{took:?}");
+    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
     assert_eq!(hanging.iter().map(TestUpstream::handshakes).sum::<usize>(), 3, "each is tried");
 }

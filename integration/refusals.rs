@@ -1,8 +1,6 @@
 //! Tests of an upstream that refuses the handshake: the client gets the status, challenge, `Retry-After` and
 //! a bounded body of the refusal (RFC 9110 sections 15.5.2 and 10.2.3).
 
-use std::time::{Duration, Instant};
-
 use crate::harness::*;
 
 /// A proxy whose upstream answers handshakes as the test sets.
@@ -137,16 +135,16 @@ fn a_body_of_16_kib_is_passed_on_and_a_larger_one_replaced() {
 
 #[test]
 fn a_body_that_never_ends_does_not_delay_the_answer() {
-    let scene = Scene::with(|settings| settings.on_route(r#"dial_before_accept = "300ms""#));
+    // A wait for `connect_timeout` would outlast the client's patience.
+    let scene = Scene::with(|settings| {
+        settings.on_route(r#"dial_before_accept = "300ms""#).with(r#"upstream.echo.connect_timeout = "60s""#)
+    });
     for answer in [
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 100\r\n\r\nthe beginning",
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nthe beginning",
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nthe ",
     ] {
-        // A wall-clock limit, because only the time shows which deadline ended the wait: `connect_timeout` is 5 s.
-        let begun = Instant::now();
         let refusal = scene.refused(Answer::BytesThenSilence(answer));
-        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert_eq!(refusal.status(), 401);
         assert_eq!(refusal.head.get("www-authenticate").as_deref(), Some("Bearer"));
         let text = "refused by the upstream; its answer was not complete in time and is not passed on\n";
