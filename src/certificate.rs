@@ -51,7 +51,7 @@ pub struct Certificate {
     pub not_after: i64,
 }
 
-/// A subject alternative name. Names of different kinds are never equal, so that an address of mail does not pass for
+/// A subject alternative name. Names of different kinds are never equal, so that an e-mail address does not pass for
 /// a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Name {
@@ -68,13 +68,13 @@ pub enum Name {
 /// Whether a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Validity {
-    /// It is.
+    /// It is valid.
     Valid,
-    /// It is, and expires in this number of days.
+    /// It is valid, and expires in this number of days.
     Soon(i64),
-    /// It is no longer.
+    /// It has expired.
     Expired,
-    /// It is not yet.
+    /// Its validity has not begun.
     NotYet,
 }
 

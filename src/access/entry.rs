@@ -143,7 +143,7 @@ impl Entry {
 // === impl Opening ===
 
 impl Opening<'_> {
-    /// The value of a field; `None` if it is not known at the start.
+    /// The value of a field at the start; the outer `None` if it is not known then.
     fn value(&self, field: &Field) -> Option<Option<Cow<'_, str>>> {
         let header =
             |value: Option<&'_ [u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned().into());
@@ -167,7 +167,7 @@ impl Opening<'_> {
 // === impl Closing ===
 
 impl<'a> Closing<'a> {
-    /// The value of a field; `None` if it is known at the start already.
+    /// The value of a field at the end; `None` if it was known at the start.
     fn value(&self, field: &Field) -> Option<Value<'a>> {
         let totals = self.totals;
         let subject = || self.identity.and_then(|identity| identity.subject.as_deref());

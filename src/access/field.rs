@@ -17,7 +17,7 @@ pub enum Field {
     Upstream,
     /// Address and port of the client.
     Peer,
-    /// The address alone.
+    /// The address of the client, without its port.
     PeerIp,
     /// The header `Host`.
     Host,
@@ -47,11 +47,11 @@ pub enum Field {
     Seconds,
     /// Messages of the client.
     Received,
-    /// Their bytes.
+    /// Bytes of the messages from the client.
     ReceivedBytes,
     /// Messages to the client.
     Sent,
-    /// Their bytes.
+    /// Bytes of the messages to the client.
     SentBytes,
     /// Events of the client.
     Accepted,
@@ -67,13 +67,13 @@ pub enum Field {
     Unsettled,
     /// Messages to the client that answer no event.
     Pushed,
-    /// Messages that the client was too slow for.
+    /// Messages that were dropped because the client read too slowly.
     Discarded,
-    /// Connections that were lost or could not be made.
+    /// Upstream connections that were lost or could not be made.
     Restarts,
-    /// How often messages to the client may be missing.
+    /// Number of gaps: times in which messages to the client may be missing.
     Gaps,
-    /// Moves to another connection.
+    /// Moves to another upstream connection.
     Moves,
 }
 
@@ -116,7 +116,7 @@ const NAMES: [(&str, Field); 35] = [
     ("moves", Field::Moves),
 ];
 
-/// What the names of claims begin with.
+/// The prefix of claims.
 const CLAIM: &str = "claim.";
 
 // === impl Field ===

@@ -21,7 +21,7 @@ pub(crate) struct ApiError {
     kind: ErrorKind,
 }
 
-/// What else the answer has.
+/// The additional parts of the answer.
 #[derive(Debug)]
 enum ErrorKind {
     Plain,
@@ -43,7 +43,7 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
-    /// There is no such thing.
+    /// The requested object does not exist.
     pub(crate) fn not_found(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::NOT_FOUND, text)
     }

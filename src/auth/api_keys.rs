@@ -33,13 +33,13 @@ struct ApiKey {
     expires: Option<u64>,
 }
 
-/// Why a text is not a list of keys. The texts do not repeat a hash.
+/// Why a text is not a list of keys. The error texts contain no hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiKeysError {
     /// A line has no name.
     #[error("line {0}: takes NAME:sha256:HASH, and claims after another colon")]
     Line(usize),
-    /// The value of this name has no hash.
+    /// The value of this name is not a hash.
     #[error("{0}: takes \"sha256:\" and 64 hexadecimal digits, which `printf %s KEY | sha256sum` prints")]
     Hash(String),
     /// A claim of this name is malformed.
@@ -48,7 +48,7 @@ pub enum ApiKeysError {
     /// The claim `exp` of this name is no time.
     #[error("{0}: the claim exp takes a time in seconds since 1970")]
     Expiry(String),
-    /// A claim of this name has the name `sub`, or a name that another one has.
+    /// This name has the claim `sub`, or two claims of the same name.
     #[error("{0}: has the claim {1} twice; the name of the key is the claim sub")]
     ClaimTwice(String, String),
     /// The claims of this name have more than [`CLAIMS_MAX`] bytes.
@@ -115,7 +115,7 @@ impl ApiKeys {
         self.0.len()
     }
 
-    /// Whose key the credential is; `None` if it is nobody's. `method` is the name of the section.
+    /// The owner of the key that equals the credential; `None` if no key does. `method` is the name of the section.
     pub fn identify(&self, method: &Arc<str>, credential: &Secret) -> Option<Identity> {
         let hash = digest(&SHA256, credential.expose().as_bytes());
         // All keys are compared, so that the time does not tell which one is similar.

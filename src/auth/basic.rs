@@ -73,10 +73,10 @@ pub enum PasswordHash {
     },
 }
 
-/// Assigns the hash of another user to those who are not listed.
+/// Chooses for each user who is not listed the hash of a listed user.
 pub struct Substitutes(hmac::Key);
 
-/// Why a text is not a list of users. The texts do not repeat a hash.
+/// Why a text is not a list of users. The error texts contain no hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {kind}")]
 pub struct UsersError {
@@ -103,7 +103,7 @@ pub enum UsersErrorKind {
     /// Another line has the same user.
     #[error("{0}: is listed twice")]
     Twice(String),
-    /// There are more than [`USERS_MAX`].
+    /// The list has more than [`USERS_MAX`] users.
     #[error("has more than {USERS_MAX} users")]
     TooMany,
 }
@@ -117,14 +117,14 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// The logins that were right a short time ago.
+/// The logins that succeeded a short time ago.
 pub struct Successes {
     key: hmac::Key,
-    /// When each is forgotten, the oldest first.
+    /// The time at which each login is forgotten, the oldest first.
     entries: IndexMap<LoginTag, Instant>,
 }
 
-/// What a login is remembered by. It cannot be reversed without the key, which is only in memory.
+/// The key under which a login is remembered. It cannot be reversed without the secret key, which is only in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LoginTag([u8; 32]);
 
@@ -162,9 +162,10 @@ impl Users {
         self.0.len()
     }
 
-    /// The hash that a login of this user is checked against, and whether it is that of the user. A user who is not listed
-    /// gets the hash of another one, so that the check takes as long. It is the same for each password, as that of a user
-    /// who is listed, because otherwise hashes of different cost would tell them apart. `None` if there are no users.
+    /// The hash that a login of this user is checked against, and whether it is that of the user. A user who is not
+    /// listed gets the hash of another user, so that the check takes as long. It is the same for each password, as
+    /// for a listed user, because otherwise hashes of different cost would reveal which users exist. `None` if there
+    /// are no users.
     pub fn hash_for(&self, user: &str, substitutes: &Substitutes) -> Option<(PasswordHash, bool)> {
         let position = substitutes.number(user).checked_rem(self.0.len())?;
         let substitute = self.0.get_index(position).map(|(_, hash)| (hash.clone(), false));
@@ -182,7 +183,7 @@ impl fmt::Debug for Users {
 // === impl Substitutes ===
 
 impl Substitutes {
-    /// With a random key, so that a user's name does not reveal which hash is taken.
+    /// Creates it with a random key, so that a user's name does not reveal which hash is taken.
     pub fn new(key: &[u8; 32]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
@@ -286,12 +287,12 @@ impl Login {
 // === impl Successes ===
 
 impl Successes {
-    /// Remembers nothing yet. The key is random.
+    /// Creates an empty list. `key` is random.
     pub fn new(key: &[u8; 32]) -> Self {
         Self { key: hmac::Key::new(hmac::HMAC_SHA256, key), entries: IndexMap::new() }
     }
 
-    /// What the login is remembered by.
+    /// The key under which a login is remembered.
     pub fn tag(&self, login: &Login) -> LoginTag {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(login.user.as_bytes());
@@ -303,12 +304,12 @@ impl Successes {
         LoginTag(tag)
     }
 
-    /// Whether the login was right a short time ago.
+    /// Whether the login succeeded a short time ago.
     pub fn contains(&self, tag: &LoginTag, now: Instant) -> bool {
         self.entries.get(tag).is_some_and(|end| now < *end)
     }
 
-    /// Remembers that the login was right. The oldest one is forgotten if there are too many.
+    /// Records that the login succeeded. The oldest one is forgotten if there are too many.
     pub fn insert(&mut self, tag: LoginTag, now: Instant) {
         self.entries.shift_remove(&tag);
         while self.entries.len() >= SUCCESSES_MAX {

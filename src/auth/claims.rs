@@ -10,7 +10,7 @@ pub const CLAIMS_MAX: usize = 16 * 1024;
 /// Claims that are lists in one text, separated by spaces (RFC 8693 section 4.2, RFC 9068 section 2.2.3).
 const LISTS: [&str; 2] = ["scope", "scp"];
 
-/// A claim, and the values of which a client must have one.
+/// A claim, and its accepted values, of which a client must have one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Requirement {
     /// The name of the claim, as for [`claim`].

@@ -34,13 +34,13 @@ pub enum Source {
     Query(String),
     /// `header:NAME`: the header of that name, in lower case.
     Header(String),
-    /// A header that the service of the method `forward` gets, and that may have a credential which only the service can
-    /// read. `Cookie` stands for all cookies. No text is this source.
+    /// A header that the service of the method `forward` gets, and that may have a credential which only the service
+    /// can read. `Cookie` stands for all cookies. The settings have no name for this source.
     Inspected(HeaderName),
 }
 
-/// Headers that clients send with every request, and that have no credential. Others are taken for credentials where the
-/// service of the method `forward` gets them.
+/// Headers that clients send with every request, and that have no credential. Any other header that the service of
+/// the method `forward` gets counts as a credential.
 const WITHOUT_CREDENTIAL: [&str; 18] = [
     "accept",
     "accept-encoding",
@@ -88,7 +88,7 @@ pub struct Credential {
     pub source: Source,
 }
 
-/// Why what a request has in place of a credential is not one. The texts are for clients and logs.
+/// Why a text in a request is not a valid credential. The error texts are for clients and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     /// The request has several, of which servers could choose different ones.
@@ -114,7 +114,7 @@ pub struct Hidden {
     pub shown_query: Option<String>,
     /// The subprotocols that are left.
     pub subprotocols: Vec<String>,
-    /// The headers that have other values than those of the request, or none.
+    /// The headers whose values differ from those of the request. An empty list removes the header.
     pub headers: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
@@ -260,7 +260,7 @@ impl Source {
         matches!(self, Self::Inspected(name) if name.as_str() == header)
     }
 
-    /// Puts another credential in place of the one that was here. What is removed from requests stays removed.
+    /// Replaces the credential of the request at this source. What is removed from requests stays removed.
     pub fn replace(&self, headers: &mut HeaderMap, secret: &Secret) {
         let value = HeaderValue::from_str(secret.expose()).ok();
         match self {
@@ -314,7 +314,7 @@ impl Source {
     }
 }
 
-/// The names of the cookies of a request; `None` for what is no pair.
+/// The names of the cookies of a request; `None` for each part that is not a pair.
 fn cookie_names(headers: &HeaderMap) -> impl Iterator<Item = Option<&str>> {
     let pairs = headers.get_all(header::COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()).map(|pair| {

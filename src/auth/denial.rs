@@ -13,9 +13,9 @@ pub enum Denial {
     Malformed(CredentialError),
     /// The credential is not valid: 401.
     Invalid(Invalid),
-    /// The client is known, and lacks the claim of this name: 403.
+    /// The client is known, but lacks the claim of this name: 403.
     Forbidden(String),
-    /// The credential cannot be checked now, and may be after this number of seconds: 503.
+    /// The credential cannot be checked now. The client may try again after this number of seconds: 503.
     Unavailable(u32),
     /// The service of the method `forward` denies the client: 401, or 403 for a client that is known.
     ByService {
@@ -26,7 +26,7 @@ pub enum Denial {
     },
     /// The service of the method `forward` has not decided: 503.
     Failed(ServiceError),
-    /// Too many passwords wait for their check, which may be possible after this number of seconds: 503.
+    /// Too many passwords wait for their check. The client may try again after this number of seconds: 503.
     Busy(u32),
     /// The client's certificate is not one of those that the section accepts: 403.
     Certificate(CertificateDenial),
@@ -50,7 +50,7 @@ pub enum Invalid {
     /// The header `typ` is that of something else.
     #[error("wrong type of token")]
     Type,
-    /// The header `crit` requires something that is not known.
+    /// The header `crit` requires an extension that the proxy does not know.
     #[error("critical header not supported")]
     Critical,
     /// No key has the token's `kid`.
@@ -77,7 +77,7 @@ pub enum Invalid {
     /// A registered claim has a wrong type, or all claims together are too large.
     #[error("malformed claims")]
     Claims,
-    /// There is no such user, or its password is another one.
+    /// There is no such user, or the password is wrong.
     #[error("unknown user or wrong password")]
     Login,
 }
@@ -94,7 +94,7 @@ pub enum Guess {
 // === impl Invalid ===
 
 impl Invalid {
-    /// Whether the credential may be a guess. Nobody guesses a signature, and an expired key was a right one.
+    /// Whether the credential may be a guess. A signature cannot be guessed, and an expired key was a valid one.
     pub fn is_guess(self) -> bool {
         matches!(self, Self::UnknownKey | Self::Login)
     }

@@ -74,7 +74,7 @@ pub struct Judged {
     pub upstream_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
 }
 
-/// Why a service has not decided. The texts are for the log.
+/// Why a service has not decided about a client. The error texts are for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServiceError {
     /// [`ForwardConfig::max_requests`] are in progress.

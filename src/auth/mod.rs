@@ -68,7 +68,7 @@ pub struct Identity {
     pub subject: Option<Arc<str>>,
     /// What is known of it, as in `{"sub":"7","scope":"read"}`. Its JSON has at most [`CLAIMS_MAX`] bytes.
     pub claims: Arc<Record>,
-    /// When that ends, in seconds since 1970; `None` if it does not.
+    /// When the identity ends, in seconds since 1970; `None` if it does not.
     pub expires: Option<u64>,
 }
 
@@ -119,9 +119,10 @@ pub struct ApiKeysConfig {
 pub struct JwtConfig {
     /// Where the keys are.
     pub source: KeySource,
-    /// The algorithms that the keys may be used with; all that fit them if it is empty.
+    /// The algorithms that the keys may be used with. If the list is empty, each key may be used with all algorithms
+    /// that fit its type.
     pub algorithms: Box<[jwt::Algorithm]>,
-    /// What the claims must be.
+    /// The rules for the claims.
     pub rules: jwt::Rules,
     /// The keys that a file had at the start; none for a URL.
     pub keys: jwt::KeySet,

@@ -53,7 +53,7 @@ struct Checks {
     wait: Duration,
 }
 
-/// What a check needs while it runs.
+/// The slot and the memory of a check that runs.
 struct Running {
     _memory: Option<OwnedSemaphorePermit>,
     _slot: OwnedSemaphorePermit,
@@ -66,7 +66,7 @@ pub(super) struct Checker {
     loaded: Mutex<Arc<Loaded>>,
 }
 
-/// One version of the file, with what is remembered of it: a new version remembers nothing.
+/// One version of the file, with the logins that succeeded with it. A new version begins without any.
 struct Loaded {
     users: Users,
     successes: Mutex<Successes>,

@@ -26,7 +26,7 @@ pub(super) async fn follow(method: Weak<Authenticator>) {
     Follower::default().follow(&mut keys, LOOK_PAUSE, |keys| keys.method.strong_count() > 0).await;
 }
 
-/// The keys of a method that are in a file.
+/// The keys of a method, if they are in a file.
 struct Keys {
     method: Weak<Authenticator>,
     path: PathBuf,

@@ -178,8 +178,8 @@ impl Checker {
     }
 }
 
-/// Whether bytes of this response follow that awc does not know of: the final response after a 1xx, or a body without
-/// length (RFC 9112 section 6.3). The next request on the connection would take them for its own response.
+/// Whether more bytes follow this response than awc expects: the final response after a 1xx, or a body without length
+/// (RFC 9112 section 6.3). The next request on the connection would take them for its own response.
 fn has_more(response: &ClientResponse) -> bool {
     let (status, headers) = (response.status(), response.headers());
     let has_length = headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING);
@@ -187,7 +187,7 @@ fn has_more(response: &ClientResponse) -> bool {
     status.is_informational() || (has_body && !has_length)
 }
 
-/// Whether the connection was closed before the response.
+/// Whether the connection was closed before the response, so that the request can be sent again on another one.
 fn is_closed(error: &SendRequestError) -> bool {
     use std::io::ErrorKind::{BrokenPipe, ConnectionReset};
     match error {
@@ -200,7 +200,7 @@ fn is_closed(error: &SendRequestError) -> bool {
     }
 }
 
-/// Why there is no response, without addresses and secrets.
+/// The reason why there is no response, without addresses and secrets.
 fn text_of(error: SendRequestError) -> String {
     use actix_http::error::ParseError;
     match error {

@@ -74,12 +74,13 @@ enum Method {
     ClientCertificate(ClientCertificateConfig),
 }
 
-/// What a client is judged by.
+/// The facts by which a client is accepted or refused.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
     /// The request.
     pub request: router::Request<'a>,
-    /// The request without the credentials of all methods of the route, which is what a service gets.
+    /// The request without the credentials of all methods of the route. The service of the method `forward` gets this
+    /// form.
     pub hidden: &'a Hidden,
     /// The method of the request.
     pub method: &'a HttpMethod,
@@ -150,7 +151,7 @@ fn missing<'a>(requirements: &'a [Requirement], identity: &Identity) -> Option<&
 // === impl Accepted ===
 
 impl Accepted {
-    /// A client of which the upstream gets nothing.
+    /// A client for which the upstream gets no headers.
     fn of(identity: Identity) -> Self {
         Self { identity, credential: None, upstream_headers: Vec::new() }
     }
@@ -277,7 +278,7 @@ impl Authenticator {
         is_there.then_some(guess)
     }
 
-    /// Whose credential it is. `now` is in seconds since 1970.
+    /// The identity of the credential's owner. `now` is in seconds since 1970.
     async fn identify(&self, secret: &Secret, now: u64) -> Result<Identity, Denial> {
         match &self.method {
             Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),

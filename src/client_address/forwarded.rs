@@ -24,7 +24,7 @@ const XHOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 #[error("malformed Forwarded header from a trusted proxy")]
 pub struct MalformedForwarded;
 
-/// The way of a request from its client to this proxy.
+/// The path of a request from its client through proxies to this proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// The client. Its port is 0 if the proxies do not name it.

@@ -36,7 +36,7 @@ pub struct ProxyAddresses {
     pub local: SocketAddr,
 }
 
-/// What the first bytes of a connection are.
+/// The result of a scan of the first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scan {
     /// The beginning of a header.
@@ -49,7 +49,7 @@ pub enum Scan {
         /// know them (`UNKNOWN`, unix sockets).
         addresses: Option<ProxyAddresses>,
     },
-    /// Something else.
+    /// The bytes do not begin a header.
     Absent,
 }
 

@@ -74,7 +74,7 @@ pub struct Connector {
     unwritten: Option<Box<Unwritten<Queued>>>,
     /// The journal through which all messages pass; `None` if the session has none.
     recovering: Option<Box<Recovering>>,
-    /// While the session moves to another connection.
+    /// The progress of yielding; `None` unless the session moves to another connection.
     yielding: Option<Box<Yielding>>,
     /// Has the session move when the upstream announces the end of the connection.
     announced: Option<Announced>,

@@ -17,7 +17,7 @@ use crate::{
     wire,
 };
 
-/// What a new connection has to hear so that a session goes on.
+/// A session's [`Journal`], with the obligations for the events that it keeps.
 #[derive(Debug)]
 pub struct SessionJournal {
     /// The messages.
@@ -26,7 +26,7 @@ pub struct SessionJournal {
     kept: Vec<Ticket>,
     /// Says what the upstream's messages are; `None` if the protocol shows it.
     pub classifier: Option<Classifier>,
-    /// The bytes of packets of which a part has arrived, in the budgets of client and upstream.
+    /// The bytes of incomplete packets, in the budgets of client and upstream.
     unfinished: [Option<PartialBytes>; 2],
 }
 

@@ -150,7 +150,7 @@ pub enum Fact {
     Returned(Release),
     /// The mark of the output has arrived, and each event before it has been sent or reported.
     Marked(Mark),
-    /// The journal has sent again what the connection had to hear, and the client's events pass from now on.
+    /// The replay is complete, and the client's events pass from now on.
     Restored(Restored),
     /// The journal, which a connector that had ended did not take.
     Journal(Box<SessionJournal>),

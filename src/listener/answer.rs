@@ -39,12 +39,12 @@ pub(super) struct Refusal {
     pub(super) text: &'static str,
     /// Details for the log only.
     pub(super) cause: Option<String>,
-    /// A text after `text` in the response to the client.
+    /// An explanation in the response to the client, after `text`.
     pub(super) note: Option<&'static str>,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// The body of the response to the client, in place of `text`. `headers` describe it.
     pub(super) body: Option<Bytes>,
-    /// Whether it is the answer of a route, and no refusal.
+    /// Whether it is the configured answer of a route, not a refusal.
     pub(super) is_configured: bool,
 }
 
@@ -62,7 +62,7 @@ impl Refusal {
         }
     }
 
-    /// Sets a kind that the status does not say.
+    /// Sets a kind other than the one that follows from the status.
     pub(super) fn of_kind(self, kind: RefusalKind) -> Self {
         Self { kind, ..self }
     }

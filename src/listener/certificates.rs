@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::state::ServerState;
 use crate::net::tls::reread;
 
-/// Reads the certificates of a listener again when their files change, those of the configuration in force.
+/// Reads the listener's certificates in the current configuration again when their files change.
 pub(super) async fn follow_certificates(listener: String, server: Arc<ServerState>) {
     let mut changes = server.configurations.subscribe();
     loop {

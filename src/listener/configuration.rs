@@ -114,7 +114,7 @@ impl Routing {
         self.limits.get(at)
     }
 
-    /// The upstreams of all routes; one that several routes use comes several times.
+    /// The upstreams of all routes. An upstream that several routes use occurs several times.
     pub fn upstreams(&self) -> impl Iterator<Item = &Arc<Upstream>> {
         self.routes.iter().filter_map(|(_, upstream)| upstream.as_ref())
     }
@@ -142,7 +142,7 @@ impl Routing {
         self.listeners.iter().find(|listener| listener.name == name)
     }
 
-    /// The methods of authentication that the settings have.
+    /// All methods of authentication in the settings.
     pub fn authenticators(&self) -> &[Arc<Authenticator>] {
         &self.authenticators
     }

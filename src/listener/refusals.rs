@@ -10,11 +10,11 @@ use actix_http::StatusCode;
 /// Why a handshake is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusalKind {
-    /// The connection cannot have a request, because of what comes before it, such as a PROXY header.
+    /// The connection was closed before its request was read, for example because its PROXY header is wrong.
     Connection,
     /// The request is no valid WebSocket handshake.
     Request,
-    /// The request, or what is made of it, is too long.
+    /// The request, or the request to the upstream that follows from it, is too long.
     TooLarge,
     /// The request was not complete in time.
     Timeout,
@@ -24,7 +24,7 @@ pub enum RefusalKind {
     Origin,
     /// The request has no valid credential.
     Unauthenticated,
-    /// The client is known, and may not use the route.
+    /// The client is authenticated, but may not use the route.
     Forbidden,
     /// There are too many handshakes at the moment.
     Handshakes,
@@ -44,7 +44,7 @@ pub enum RefusalKind {
     Upstream,
     /// The process drains.
     Draining,
-    /// What the answer depends on is not available.
+    /// A service that the decision depends on is not available.
     Unavailable,
 }
 
@@ -77,7 +77,7 @@ impl RefusalKind {
         Self::Unavailable,
     ];
 
-    /// The kind that a status has where no other is known.
+    /// The kind that follows from a status, for refusals without a more specific kind.
     pub fn of(status: StatusCode) -> Self {
         match status {
             StatusCode::UNAUTHORIZED => Self::Unauthenticated,

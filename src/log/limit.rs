@@ -15,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The lines of one kind: a number of them a second is written, and the others are counted.
 #[derive(Debug)]
 pub(crate) struct LineLimit {
-    /// Most lines a second.
+    /// Maximum number of lines a second.
     max: u32,
     /// When the current second began, and the lines in it.
     second: Option<(Instant, u32)>,

@@ -47,7 +47,8 @@ macro_rules! either {
 }
 
 impl Socket {
-    /// From now on, the end of a TLS connection that somebody has cut is an error; see [`TlsStream::report_cut`].
+    /// From now on, a TLS connection that ends without `close_notify` reads as an error; see
+    /// [`TlsStream::report_cut`].
     pub fn report_cut(&mut self) {
         if let Self::Tls(stream) = self {
             stream.report_cut();

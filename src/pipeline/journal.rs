@@ -9,7 +9,7 @@ use crate::{
 /// Why an event fails because of what its program sends to port `journal`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JournalPortError {
-    /// The message is none.
+    /// The message is not the class of an event.
     #[error("port `journal`: {0}")]
     Class(#[from] ClassError),
     /// There are several messages.

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The decisions about the end of sessions that the settings of a route make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifetimePolicy {
-    /// The age at which a session is closed; `None`: it may get as old as it likes.
+    /// The age at which a session is closed; `None` for no limit.
     pub max_age: Option<Duration>,
     /// A session is closed at most this much earlier, in percent of `max_age`.
     pub max_age_jitter: u32,

@@ -5,7 +5,7 @@ use crate::rate::Rate;
 /// A limit on all sessions of a route that have the same value of a claim or header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyLimit {
-    /// What the sessions have in common.
+    /// The claim or header whose value the sessions share.
     pub by: LimitKey,
     /// Maximum number of such sessions; `None` for no limit.
     pub max_sessions: Option<usize>,
@@ -13,7 +13,7 @@ pub struct KeyLimit {
     pub rate: Rate,
 }
 
-/// The value that the sessions of a limit have in common.
+/// The claim or header whose value the sessions of a limit share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LimitKey {
     /// `header:NAME`: a header of the client's request. The name is in lower case.

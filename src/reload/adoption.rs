@@ -116,8 +116,8 @@ fn structure<'a>(effective: &Effective, sections: impl IntoIterator<Item = &'a S
     hasher.finish()
 }
 
-/// The effective settings after a reload: those of `after`, but what takes effect at the next start has still the value
-/// of `before`. So each reload reports it until then.
+/// The effective settings after a reload: the values of `after`, except that keys which take effect at the next start
+/// keep the values of `before`. So each reload reports such a change until the next start.
 pub fn in_force(before: &Effective, mut after: Effective) -> Effective {
     for (name, section) in &mut after.sections {
         let Some(known) = before.sections.get(name) else { continue };

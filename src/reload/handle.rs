@@ -66,9 +66,9 @@ pub enum NotServed {
 /// The number of reloads since the start, by result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Totals {
-    /// Those after which the settings were in force.
+    /// Reloads that put the settings in force.
     pub done: u64,
-    /// Those that changed nothing.
+    /// Reloads that changed nothing.
     pub failed: u64,
 }
 

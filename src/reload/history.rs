@@ -19,7 +19,7 @@ pub struct Record {
     pub time: SystemTime,
     /// Who asked for it.
     pub by: By,
-    /// What came of it.
+    /// Its result.
     pub outcome: Outcome,
 }
 

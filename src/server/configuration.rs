@@ -71,7 +71,7 @@ impl<T> Configurations<T> {
         self.current.subscribe()
     }
 
-    /// The number of receivers.
+    /// The number of receivers that exist.
     #[cfg(test)]
     pub fn subscribers(&self) -> usize {
         self.current.receiver_count()

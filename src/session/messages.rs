@@ -102,7 +102,7 @@ pub struct SessionLinks {
     pub first_data: Option<FirstData>,
 }
 
-/// What becomes of the data of a client's first event.
+/// Takes the data of a client's first event.
 pub type FirstData = Box<dyn FnOnce(&Data)>;
 
 /// The edges to a session's supervisor.

@@ -71,7 +71,7 @@ pub(super) struct Checked {
     pub(super) ticket: Ticket,
     /// Its credential.
     pub(super) secret: Secret,
-    /// Who the client is by that.
+    /// The client's identity according to the credential.
     pub(super) result: Result<Identity, Denial>,
 }
 

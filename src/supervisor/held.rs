@@ -33,7 +33,7 @@ pub struct Held<E> {
     unwritten: VecDeque<(E, Instant)>,
     /// The earlier spans that are not complete or have events, oldest first.
     earlier: VecDeque<Span<E>>,
-    /// The span in force.
+    /// The current span.
     last: Span<E>,
     /// Number of events that are kept.
     len: usize,
@@ -278,7 +278,7 @@ impl<E> Held<E> {
         self.spans_mut().find(|span| span.target == Some(generation) && !span.is_complete)
     }
 
-    /// Completes the first such span.
+    /// Completes the first span for which `is_it` returns true.
     fn complete(&mut self, is_it: impl Fn(&Span<E>) -> bool) {
         if let Some(span) = self.spans_mut().find(|span| is_it(span)) {
             span.is_complete = true;

@@ -25,7 +25,7 @@ pub enum Moving<D, S> {
     /// The output has been switched to the supervisor. Events before this mark may still be on their way to the
     /// connector.
     Turning(D, S, Mark),
-    /// The connector has all of its events. It waits for what they owe, and closes its connection.
+    /// The connector has received all of its events. It waits for their outcomes, and closes its connection.
     Yielding(D, S),
     /// The session's connection was lost, and the dial in progress is for the next one.
     Replacing(S),

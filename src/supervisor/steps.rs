@@ -33,37 +33,37 @@ pub enum Successor {
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The upstream hears of the loss, and may reserve a place at another endpoint.
+    /// Report the loss to the upstream, which may reserve a place at another endpoint.
     ReportLoss,
-    /// The gap notice of the next connection gets its begin.
+    /// Record the loss as the start of the gap that the next connection reports.
     NoteLoss,
-    /// The connector's span of the output loses its connection.
+    /// Record that the connector's span of the output has no connection.
     EndSpan,
-    /// Events of which nothing was written are kept, if they may be.
+    /// Keep the events of which nothing was written, if the settings allow it.
     Keep,
-    /// The connector returns no further event of what it got before its mark.
+    /// Record that the connector returns no further event of what it got before its mark.
     SettleSpan,
-    /// Events that wait for a connection fail.
+    /// Fail the events that wait for a connection.
     FailKept,
-    /// The connection's events get their outcomes.
+    /// Give the connection's events their outcomes.
     Settle,
-    /// The journal's events get their outcomes.
+    /// Fail the events that the journal kept for another connection.
     GiveUp,
-    /// The outcomes go to the client.
+    /// Send the outcomes to the client.
     Send,
-    /// The output is switched to the supervisor.
+    /// Switch the output to the supervisor.
     Detach,
-    /// If the connection had the journal, the heartbeats of the client's protocol begin.
+    /// Start the heartbeats of the client's protocol, if the connection had the journal.
     Beat,
-    /// The other connection of a move takes the place of this one.
+    /// Continue with the other connection of a move.
     TakeOther,
-    /// The restart is logged.
+    /// Log the restart.
     Log,
-    /// The move ends without a connection. Events fail that only the move has kept.
+    /// End the move without a connection, and fail the events that only the move has kept.
     EndMove,
-    /// The server is dialed again, after the delay or by an event.
+    /// Dial the server again, after the delay or for the next event.
     Redial,
-    /// The session drains, and gets the outcomes with that order. The other connections are closed.
+    /// Have the session drain, and send it the outcomes. Close the other connections.
     EndSession,
 }
 

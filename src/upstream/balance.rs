@@ -20,7 +20,7 @@ pub struct Candidate {
     pub is_slow: bool,
     /// Its sessions, dials in progress included.
     pub sessions: usize,
-    /// What [`Balance::RoundRobin`] owes it. Changed by [`pick`].
+    /// The weight that [`Balance::RoundRobin`] has credited to it and that it has not used. Changed by [`pick`].
     pub credit: f64,
 }
 
@@ -67,14 +67,15 @@ fn slowly(
     Some(choose(&others).copied().unwrap_or(chosen))
 }
 
-/// A number for a text that is the same in every process (FNV-1a).
+/// A hash of a text that is the same in every process (FNV-1a).
 pub fn hash(text: &[u8]) -> u64 {
     text.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
 }
 
-/// Smooth weighted round robin: each turn every candidate is owed its weight, and the chosen one pays all of them.
+/// Smooth weighted round robin: in each turn every candidate earns its weight as credit, and the chosen one pays the
+/// sum of all weights.
 fn in_turn(candidates: &mut [Candidate]) -> Option<&Candidate> {
     let total: f64 = candidates.iter().map(|candidate| candidate.weight).sum();
     candidates.iter_mut().for_each(|candidate| candidate.credit += candidate.weight);
@@ -128,7 +129,7 @@ fn highest(candidates: &[Candidate], score: impl Fn(&Candidate) -> f64) -> Optio
     candidates.iter().rev().max_by(|one, other| score(one).total_cmp(&score(other)))
 }
 
-/// Sessions by weight, as if the connection were there already, so that weights count from the first one.
+/// Sessions by weight, with the connection that is about to begin, so that weights count from the first one.
 fn load(candidate: &Candidate) -> f64 {
     (candidate.sessions + 1) as f64 / candidate.weight
 }

@@ -1,4 +1,4 @@
-//! How much one endpoint takes: its limits, and the few dials that try an endpoint which was down.
+//! The limits of one endpoint, and the few dials that try an endpoint which was down.
 //!
 //! No clocks are used here: the time is passed in.
 
@@ -22,7 +22,7 @@ const BURST: Duration = Duration::from_millis(100);
 pub struct Breaker {
     /// The trial of an endpoint that came back; `None` once a handshake has shown that it works.
     trial: Option<Trial>,
-    /// When the dials that have begun are paid for: each takes its part of a second.
+    /// The time at which the rate has caught up with the dials that have begun. Each dial takes its part of a second.
     paid: Option<Instant>,
 }
 
@@ -33,12 +33,12 @@ struct Trial {
     check: Instant,
 }
 
-/// How much an endpoint has to do.
+/// The load of an endpoint, as far as its limits concern it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// Its sessions, with its dials and the places that are reserved for dials.
     pub sessions: usize,
-    /// The dials in progress that count for the next one.
+    /// The dials in progress that limit the next one.
     pub dials: usize,
 }
 
@@ -119,7 +119,7 @@ impl Breaker {
         Some(paid.checked_sub(BURST).unwrap_or(paid))
     }
 
-    /// Whether dials have begun that are not paid for.
+    /// Whether dials have begun that the rate has not caught up with.
     pub fn owes(&self, now: Instant) -> bool {
         self.paid.is_some_and(|paid| paid > now)
     }

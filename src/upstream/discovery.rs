@@ -36,21 +36,21 @@ pub struct Discovery {
 pub struct EndpointList {
     /// At most `ENDPOINTS_MAX`.
     pub endpoints: Vec<EndpointConfig>,
-    /// How many addresses of names are no endpoints.
+    /// The addresses of names that limits exclude from the endpoints.
     pub left_out: LeftOut,
 }
 
-/// How many addresses of names are no endpoints, by the limit that leaves them out.
+/// How many addresses of names are excluded from the endpoints, by the limit that excludes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Those for which the upstream has no room: `ENDPOINTS_MAX`.
+    /// Addresses beyond the maximum of an upstream, `ENDPOINTS_MAX`.
     by_upstream: usize,
-    /// Those that are too many for one name: `ADDRESSES_MAX`.
+    /// Addresses beyond the maximum of a name, `ADDRESSES_MAX`.
     by_name: usize,
 }
 
-/// The addresses of a name, each with whether the last answer had it. An address goes with the second answer in a row
-/// that lacks it, because one answer may have a part of the addresses only.
+/// The addresses of a name, each with whether the last answer contained it. An address is removed after the second
+/// answer in a row that lacks it, because one answer may contain only a part of the addresses.
 #[derive(Debug, Default)]
 struct Found(BTreeMap<IpAddr, bool>);
 
@@ -183,12 +183,12 @@ impl Found {
 // === impl LeftOut ===
 
 impl LeftOut {
-    /// How many there are.
+    /// The number of all excluded addresses.
     pub fn total(self) -> usize {
         self.by_upstream + self.by_name
     }
 
-    /// The limits that leave out addresses now and did not `before`, as the number of addresses and the reason of each.
+    /// The limits that exclude addresses now and did not `before`, each as the number of addresses and the reason.
     pub fn begun(self, before: Self) -> impl Iterator<Item = (usize, String)> {
         let limits = [
             (

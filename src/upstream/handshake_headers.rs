@@ -13,12 +13,12 @@ type Headers = Rc<[(HeaderName, HeaderValue)]>;
 pub struct HandshakeHeaders(Rc<RefCell<Headers>>);
 
 impl HandshakeHeaders {
-    /// Those of the handshake that begins now.
+    /// The headers of a handshake that begins now.
     pub fn get(&self) -> Rc<[(HeaderName, HeaderValue)]> {
         Rc::clone(&self.0.borrow())
     }
 
-    /// Uses others from the next handshake on.
+    /// Replaces the headers, from the next handshake on.
     pub fn replace(&self, headers: Vec<(HeaderName, HeaderValue)>) {
         self.0.replace(headers.into());
     }

@@ -95,7 +95,7 @@ pub struct Upstream {
     network: Arc<Network>,
 }
 
-/// A wait for the moment when a session may dial. It has the session's place among those that wait.
+/// A wait until a session may dial. It holds the session's place in the queue.
 pub struct Turn(shared::Turn);
 
 // === impl Upstream ===
@@ -167,8 +167,8 @@ impl Upstream {
         self.shared.begin(lease)
     }
 
-    /// Counts a log line about a connection of a session: of thousands that say the same, some are written. Returns
-    /// what the line says about suppressed ones of its level; `None` if it is suppressed.
+    /// Counts a log line about a session's connection against the limit of lines per second. Returns the note about
+    /// suppressed lines of its level; `None` if the line is suppressed.
     pub fn line(&self, level: log::Level) -> Option<Suppressed> {
         self.shared.line(level)
     }
@@ -305,7 +305,7 @@ impl Upstream {
         self.shared.expect_room();
     }
 
-    /// Has the endpoints that are down probed soon, because a client wants something.
+    /// Has the endpoints that are down probed soon, because a client waits or a message has failed.
     pub fn want_probe(&self) {
         self.shared.want_probe();
     }

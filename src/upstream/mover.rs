@@ -27,7 +27,7 @@ use crate::{
 const SOURCES_CHECK: Duration = Duration::from_millis(500);
 /// The time between two looks at the shares of the endpoints.
 const BALANCE_CHECK: Duration = Duration::from_secs(1);
-/// Most moves that begin before the monitor does something else.
+/// Maximum number of moves that begin before the monitor does something else.
 const STEP_MAX: usize = 256;
 
 /// Upstream monitor → supervisor, control plane: move the session to another connection of its upstream.

@@ -23,7 +23,7 @@ use super::Endpoint;
 const PASSES_MAX: u32 = 3;
 /// Time between two turns of a busy session.
 const PASS: Duration = Duration::from_millis(50);
-/// Most sessions that are passed over in one step.
+/// Maximum number of sessions that are passed over in one step.
 const STEP_MAX: usize = 256;
 /// Time until the second attempt to move a session. It doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ pub enum Next<S> {
     Never,
 }
 
-/// What has become of an endpoint that drains.
+/// A change in the drain of an endpoint, for the log.
 #[derive(Debug)]
 pub enum Report {
     /// It drains now; that many of its sessions can move.
@@ -122,7 +122,7 @@ pub struct Progress {
 pub struct Moves<S> {
     entries: HashMap<u64, Entry<S>>,
     last_id: u64,
-    /// The sessions that move at some time, by that time.
+    /// The sessions that will move, ordered by time.
     due: BTreeSet<(Instant, u64)>,
     sources: Vec<Source>,
     /// When the next move may begin.
@@ -417,7 +417,8 @@ impl<S: Clone> Moves<S> {
         self.set_wish(begun.id, wish);
     }
 
-    /// Changes when all sessions of the endpoint move; those that move already are not changed. Returns their number.
+    /// Sets the time at which the sessions of the endpoint move, except for those that move already. Returns their
+    /// number.
     fn wish_all(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -434,7 +435,7 @@ impl<S: Clone> Moves<S> {
         wishes.len()
     }
 
-    /// Changes when a session moves. A move that has begun stays counted until it ends.
+    /// Sets the time at which a session moves. A move that has begun stays counted until it ends.
     fn set_wish(&mut self, id: u64, wish: Option<(Instant, Cause)>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
         if entry.is_moving {
@@ -463,7 +464,7 @@ fn age(old_at: Option<Instant>) -> Option<(Instant, Cause)> {
 }
 
 impl<S> Entry<S> {
-    /// When it moves because of its connection, at `earliest` or later.
+    /// The time, `earliest` or later, at which it moves because of its connection.
     fn own_wish(&self, earliest: Instant) -> Option<(Instant, Cause)> {
         if self.is_announced {
             return Some((earliest, Cause::Announced));

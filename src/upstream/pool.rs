@@ -80,7 +80,7 @@ impl EndpointState {
 pub enum Pick {
     /// To the endpoint of this lease.
     Endpoint(Lease),
-    /// Nowhere now.
+    /// No endpoint takes a connection now.
     Wait(Wait),
 }
 
@@ -242,7 +242,8 @@ impl Pool {
         self.members.iter().any(|member| !member.is_in(tried) && member.is_usable(now))
     }
 
-    /// When the rates of the endpoints admit another dial, and how many now; `None` without a rate.
+    /// The time at which the rates of the endpoints admit another dial, and the number of dials that they admit now;
+    /// `None` without a rate.
     pub fn rate_room(&self, now: Instant) -> Option<(Instant, usize)> {
         let rooms = self.members.iter().filter_map(|member| member.rate_room(&self.policy, now));
         rooms.reduce(|(at, room), (other, more)| (at.min(other), room + more))

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::policy::ProbeTimes;
 
-/// The time between two probes is this part of the outage so far, so that the end of an outage is noticed after a
-/// twentieth of its length more.
+/// The time between two probes is the length of the outage so far divided by this number, so that the end of an
+/// outage is noticed late by at most a twentieth of its length.
 const PART: u32 = 20;
 
 /// The probes of one endpoint.
@@ -15,9 +15,9 @@ const PART: u32 = 20;
 pub struct Probes {
     /// When the last probe began.
     begun: Option<Instant>,
-    /// Whether it has not ended.
+    /// Whether a probe is in progress.
     runs: bool,
-    /// Whether someone waits for the next one.
+    /// Whether a session waits for the next probe.
     is_wanted: bool,
 }
 

@@ -30,9 +30,9 @@ struct Waiting {
 /// Why a session is woken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wake {
-    /// There is room for this session. If it does not use it, the next one gets it.
+    /// There is room for one session. If this session does not use it, the next one gets it.
     ForOne,
-    /// There may be room for all.
+    /// There may be room for every session that waits.
     ForAll,
 }
 
@@ -47,7 +47,7 @@ pub struct Waiter {
 // === impl Queue ===
 
 impl Queue {
-    /// Takes the last place.
+    /// Adds a session to the end of the queue.
     pub fn wait(self: &Arc<Self>) -> Waiter {
         let (sender, woken) = oneshot::channel();
         let mut waiting = self.lock();

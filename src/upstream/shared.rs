@@ -82,7 +82,7 @@ pub(super) struct Shared {
     pub(super) restarts: Mutex<Restarts>,
 }
 
-/// A wait for the moment when a session may dial.
+/// A wait until a session may dial.
 pub(super) struct Turn {
     ready: Waiter,
     room: Waiter,
@@ -130,7 +130,7 @@ impl Shared {
         self.configured.subscribe()
     }
 
-    /// Takes the endpoints that the file of the upstream lists.
+    /// Replaces the endpoints by those that the file of the upstream lists.
     pub(super) fn list(&self, endpoints: Vec<EndpointConfig>) {
         self.discover(|discovery| discovery.list(endpoints));
     }
@@ -383,7 +383,7 @@ impl Shared {
         (!self.room.is_empty()).then_some(now + RATE_PAUSE)
     }
 
-    /// Writes how many log lines were suppressed, once a second is over. Returns when it is over.
+    /// Logs how many lines were suppressed, once a second is over. Returns when it is over.
     fn summarize(&self, lines: &Mutex<LineLimit>, level: log::Level, now: Instant) -> Option<Instant> {
         let mut lines = lock(lines);
         let due = lines.summary_due()?;

@@ -35,9 +35,9 @@ pub enum ClientClass {
         id: Option<Named>,
         /// The id of the answer; `None` when there is none.
         request: Option<Bytes>,
-        /// The number that tells one life of a subscription from the next with the same id.
+        /// Distinguishes successive subscriptions that use the same id.
         instance: Option<Bytes>,
-        /// What is subscribed to, for notices; without it, the id.
+        /// The name of the subscription in gap notices; `None` means the id.
         key: Option<Bytes>,
         /// The path at which the replay writes the last cursor.
         resume: Option<Box<str>>,
@@ -59,7 +59,7 @@ pub enum ClientClass {
 /// What an upstream's message is. Values are JSON tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamClass {
-    /// It begins a connection, unasked.
+    /// It is the first message of a connection, sent without a request.
     Greeting,
     /// It accepts a login.
     Accepted,
@@ -69,7 +69,7 @@ pub enum UpstreamClass {
     Leaving,
     /// It answers an `open` or a request.
     Answer {
-        /// The id that joins it with what it answers.
+        /// The id of the request that it answers.
         request: Bytes,
         /// The path of the id that the upstream assigns.
         id_at: Option<Box<str>>,
@@ -78,14 +78,14 @@ pub enum UpstreamClass {
     },
     /// It refuses an `open` or a request.
     Refused {
-        /// The id that joins it with what it answers.
+        /// The id of the request that it answers.
         request: Bytes,
     },
     /// It ends a subscription.
     Ended {
         /// The subscription.
         id: Named,
-        /// The life of the subscription.
+        /// The instance of the subscription, as in [`ClientClass::Open`].
         instance: Option<Bytes>,
     },
     /// It belongs to a subscription.
@@ -94,7 +94,7 @@ pub enum UpstreamClass {
         id: Named,
         /// Its position in the subscription.
         cursor: Option<Bytes>,
-        /// The position rises by one with each message.
+        /// Whether the cursor increases by one with each message.
         numbered: bool,
     },
 }
@@ -212,7 +212,7 @@ impl UpstreamClass {
         })
     }
 
-    /// Bytes of its values, where it waits with its message.
+    /// Bytes of its values, counted while the class waits with its message.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::Data { id, cursor, .. } => id.len() + cursor.as_ref().map_or(0, Bytes::len),

@@ -40,7 +40,7 @@ impl Recovery {
     }
 }
 
-/// What a new upstream connection has to hear before a session can go on.
+/// The messages that a new upstream connection needs before a session can continue.
 ///
 /// The caller passes each message of the session through [`Journal::client`] or [`Journal::upstream`], and drains
 /// [`Journal::poll`] after each call and at [`Journal::deadline`]. No method waits, and none reads a clock.
@@ -81,7 +81,7 @@ macro_rules! engine {
 }
 
 impl Journal {
-    /// Takes the client's next message, right before it is written to the upstream. `event` rises from message to
+    /// Takes the client's next message, right before it is written to the upstream. `event` increases from message to
     /// message.
     pub fn client(&mut self, event: u64, message: Message) -> ClientStep {
         engine!(mut self, engine => engine.client(event, message))
@@ -141,8 +141,8 @@ impl Journal {
         engine!(self, engine => engine.is_ready())
     }
 
-    /// Whether a change to another connection would fail no message of the client: everything that is sure to be
-    /// answered is. The caller may still wait while [`Journal::has_optional_calls`].
+    /// Whether the session can change to another connection without failing a client's message: every message that is
+    /// certain to be answered has its answer. The caller may still wait while [`Journal::has_optional_calls`].
     pub fn is_quiet(&self) -> bool {
         engine!(self, engine => engine.is_quiet())
     }
@@ -155,7 +155,8 @@ impl Journal {
         }
     }
 
-    /// Takes the messages of [`Journal::has_optional_calls`] as served, so that none of them fails with the connection.
+    /// Treats the messages of [`Journal::has_optional_calls`] as answered, so that none of them fails with the
+    /// connection.
     pub fn forget_optional_calls(&mut self) {
         match &mut self.core {
             Core::Messages(engine) => engine.forget_optional_calls(),
@@ -197,7 +198,7 @@ impl Journal {
         }
     }
 
-    /// Whether each message stands for itself. Otherwise a packet may span several messages.
+    /// Whether each message is complete. Otherwise a packet may span several messages.
     pub fn has_whole_messages(&self) -> bool {
         match &self.core {
             Core::Messages(engine) => engine.has_whole_messages(),
@@ -205,7 +206,7 @@ impl Journal {
         }
     }
 
-    /// Bytes of packets of which a part has arrived: of the client, and of the upstream.
+    /// Bytes of incomplete packets: from the client, and from the upstream.
     pub fn unfinished(&self) -> [usize; 2] {
         engine!(self, engine => engine.unfinished())
     }
@@ -219,7 +220,7 @@ impl Journal {
         }
     }
 
-    /// Whether nothing is lost with a client's `message` that is not sent: it only shows that the client is alive, or
+    /// Whether a client's `message` can stay unsent without loss: it only shows that the client is alive, or
     /// acknowledges what the upstream sends again. The caller may settle such a message as delivered.
     pub fn is_dispensable(&self, message: &Message) -> bool {
         match &self.core {

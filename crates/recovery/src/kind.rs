@@ -1,4 +1,4 @@
-//! What a message is to a journal, whatever its protocol.
+//! What a message means for a journal, independent of the protocol.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::outcome::Heartbeat;
 
-/// An id, written in one way per value.
+/// An id in canonical form: equal ids have equal bytes.
 pub(crate) type Id<'a> = Cow<'a, [u8]>;
 
 /// An id and its place in the message.
@@ -22,16 +22,16 @@ pub(crate) type Context = Box<[Bytes]>;
 /// Which of several logins a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Slot {
-    /// That of the pattern at this position.
+    /// The login that the pattern at this position recognises.
     Position(usize),
-    /// The one that a program calls so.
+    /// The login to which a program gives this key.
     Key(Bytes),
 }
 
 /// A client's message.
 #[derive(Debug)]
 pub(crate) enum FromClient<'a> {
-    /// Passes.
+    /// A message that passes unchanged.
     Plain,
     /// Logs in. A hello replaces an earlier one in the same slot.
     Hello { slot: Slot },
@@ -54,9 +54,9 @@ pub(crate) struct Open<'a> {
     pub(crate) request: Option<Located<'a>>,
     pub(crate) instance: Option<Id<'a>>,
     pub(crate) key: Id<'a>,
-    /// Where the cursor belongs from which to continue.
+    /// The place of the cursor at which the upstream continues.
     pub(crate) resume: Option<Range<usize>>,
-    /// Never sent again.
+    /// Whether it is never sent again.
     pub(crate) once: bool,
     pub(crate) context: Context,
 }
@@ -64,9 +64,9 @@ pub(crate) struct Open<'a> {
 /// An upstream's message.
 #[derive(Debug)]
 pub(crate) enum FromUpstream<'a> {
-    /// Passes.
+    /// A message that passes unchanged.
     Plain,
-    /// Begins a connection, unasked.
+    /// The first message of a connection, sent without a request.
     Greeting,
     /// Accepts a login.
     Accepted,
@@ -88,7 +88,7 @@ pub(crate) struct Verdict<'a> {
     pub(crate) ok: bool,
     /// The id that the upstream assigns to a subscription.
     pub(crate) assigned: Option<Located<'a>>,
-    /// The subscription continues at the cursor.
+    /// Whether the subscription continues at the cursor.
     pub(crate) resumed: bool,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Verdict<'a> {
 #[derive(Debug)]
 pub(crate) struct Cursor<'a> {
     pub(crate) token: &'a [u8],
-    /// The position rises by one with each message.
+    /// Whether the position increases by one with each message.
     pub(crate) numbered: bool,
 }
 
@@ -111,7 +111,7 @@ pub(crate) enum Units {
     Frames,
 }
 
-/// What becomes of one unit of a message: of an element of a batch, or of a packet.
+/// The result for one unit of a message: for an element of a batch, or for a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Keep,
@@ -119,38 +119,40 @@ pub(crate) enum Unit {
     Drop,
 }
 
-/// What a preset says to its client, and knows of it. Texts are whole messages.
+/// The properties of a preset's protocol, and the messages that the proxy creates for its client. Each text is a
+/// whole message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dialect {
     /// The error of a request or `open` in flight.
     pub(crate) failed: fn(&[Bytes], text: &str) -> Option<String>,
     /// The end of a subscription that the client believes open.
     pub(crate) dropped: fn(&[Bytes], text: &str) -> Option<String>,
-    /// The answer to a `close` that the upstream need not hear.
+    /// The answer to a `close` that is not sent to the upstream.
     pub(crate) closed: fn(&[Bytes]) -> Option<String>,
     /// The answer to a message that only asks whether the peer is alive.
     pub(crate) pong: fn(&[u8]) -> Option<String>,
-    /// Whether nothing is lost with a client's message that is not sent: it only shows that the client is alive.
+    /// Whether a client's message can stay unsent without loss, because it only shows that the client is alive.
     pub(crate) is_dispensable: fn(&[u8]) -> bool,
     /// Whether a client's message ends the session.
     pub(crate) is_end: fn(&[u8]) -> bool,
-    /// The upstream assigns ids of subscriptions.
+    /// Whether the upstream assigns the ids of subscriptions.
     pub(crate) assigns: bool,
-    /// There are messages that belong to a subscription.
+    /// Whether there are messages that belong to a subscription.
     pub(crate) has_data: bool,
     /// Makes the heartbeat that a client expects; `None` where the protocol has none.
     pub(crate) heartbeat: Option<fn() -> Heartbeat>,
-    /// Request ids of a replay are replaced by ids that the client does not use.
+    /// Whether the replay replaces request ids by ids that the client does not use.
     pub(crate) own_requests: bool,
-    /// A new connection greets, and listens only after that.
+    /// Whether the upstream greets each new connection, and accepts messages only after that.
     pub(crate) greets: bool,
-    /// A login is answered.
+    /// Whether a login is answered.
     pub(crate) accepts: bool,
-    /// A request may have no answer.
+    /// Whether a request may stay without answer.
     pub(crate) answers_optional: bool,
-    /// A `close` may end a request too: both have ids of one kind.
+    /// Whether a `close` may end a request too, because both have ids of one kind.
     pub(crate) closes_requests: bool,
-    /// Subscriptions are not sent again: the client's library opens them after it has received their end.
+    /// Whether subscriptions are not sent again, because the client's library opens them after it has received their
+    /// end.
     pub(crate) nudges: bool,
     /// Whether a later login makes an earlier one of the same kind superfluous.
     pub(crate) covers: fn(earlier: &[u8], later: &[u8]) -> bool,
@@ -159,7 +161,7 @@ pub(crate) struct Dialect {
 }
 
 impl Dialect {
-    /// A protocol of which nothing is known.
+    /// A protocol without known features.
     pub(crate) const PLAIN: Self = Self {
         failed: |_, _| None,
         dropped: |_, _| None,

@@ -25,7 +25,7 @@ impl Message {
     }
 }
 
-/// What becomes of a client's message.
+/// What to do with a client's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientStep {
     /// Write this to the upstream in place of the client's message.
@@ -39,17 +39,17 @@ pub enum ClientStep {
     Wait(Message),
 }
 
-/// What becomes of a client's message while no upstream is connected.
+/// What to do with a client's message while no upstream is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Offline {
-    /// Nothing is lost with the message. Deliver this answer, if there is one; otherwise settle the event as
+    /// The message need not reach the upstream. Deliver this answer, if there is one; otherwise settle the event as
     /// delivered.
     Done(Option<Message>),
     /// The event has failed. The message reports that in the client's protocol; `None` where the protocol has none.
     Failed(Option<Message>),
 }
 
-/// What becomes of an upstream's message.
+/// What to do with an upstream's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpstreamStep {
     /// Deliver this to the client in place of the upstream's message.
@@ -61,7 +61,7 @@ pub enum UpstreamStep {
     },
     /// Deliver nothing: the message answers the journal, or it comes later as [`Output::Deliver`].
     Hide,
-    /// Deliver nothing: what a program says about the message does not fit it.
+    /// Deliver nothing: the class that a program gave the message does not fit it.
     Refuse(Reason),
 }
 
@@ -175,7 +175,7 @@ pub struct Loss<'a> {
     pub last_event: Option<u64>,
     /// The close code that the upstream sent.
     pub close: Option<u16>,
-    /// What the client learns about events in flight, in its protocol's shape.
+    /// The text of the error messages for events in flight.
     pub text: &'a str,
 }
 
@@ -190,7 +190,7 @@ pub struct Lost {
     /// Events that the journal sends again at the next connection. Their outcome is still to come, so that the
     /// caller reports no error for them, whether or not they were written.
     pub kept: Vec<u64>,
-    /// Events that have become true by the loss, such as the end of a subscription, with their answers.
+    /// Events whose purpose the loss has fulfilled, such as the end of a subscription, with their answers.
     pub done: Vec<(u64, Option<Message>)>,
     /// The session is over: close the client with this code instead of trying again. The upstream refused the replay
     /// with it, or the client has ended the session in its protocol.
@@ -277,11 +277,11 @@ pub struct GapEntry {
 /// How many messages a client has missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// None, by a cursor that the upstream continued.
+    /// None, because the upstream continued at the cursor.
     None,
     /// Unknown.
     Unknown,
-    /// This many, by the numbers of the messages.
+    /// This many, according to the numbers of the messages.
     Count(u64),
 }
 

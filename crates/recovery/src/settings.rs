@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What becomes of an `open` that has no answer when its connection is lost.
+/// What happens to an `open` that has no answer when its connection is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum InFlight {
     /// It fails.
@@ -15,7 +15,7 @@ pub enum InFlight {
 /// Settings of a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// What becomes of an `open` in flight at a loss.
+    /// What happens to an `open` in flight at a loss.
     pub in_flight: InFlight,
     /// The bounds of one session.
     pub limits: Limits,

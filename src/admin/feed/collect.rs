@@ -25,7 +25,7 @@ const ENDPOINTS_MAX: usize = 200;
 /// Number of supervisors that are shown for each upstream.
 const SUPERVISORS_MAX: usize = 8;
 
-/// Number of sessions that are looked at for supervisors to show, if fewer than [`SUPERVISORS_MAX`] lost a connection
+/// Number of sessions that are examined for supervisors to show, if fewer than [`SUPERVISORS_MAX`] lost a connection
 /// lately.
 const LOOKED_AT: usize = 64;
 

@@ -45,7 +45,7 @@ pub struct ProcessView {
     pub configuration: u64,
     /// The number of configurations in use.
     pub alive: usize,
-    /// Whether there are actions.
+    /// Whether the settings have a token for actions.
     pub actions: bool,
     /// The number of sessions since the start.
     pub accepted: u64,
@@ -87,7 +87,7 @@ pub struct RouteCounts {
 pub struct UpstreamView {
     /// Its name.
     pub name: String,
-    /// How it chooses endpoints.
+    /// The name of its strategy to choose endpoints.
     pub balance: &'static str,
     /// The number of sessions at its endpoints.
     pub sessions: usize,

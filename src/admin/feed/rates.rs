@@ -14,7 +14,7 @@ pub struct Totals {
     pub received: u64,
     /// Number of messages to clients.
     pub sent: u64,
-    /// Number of events for each outcome.
+    /// Events with a reply.
     pub answered: u64,
     /// Events that were written and need no reply.
     pub delivered: u64,

@@ -117,7 +117,7 @@ impl FeedState {
     }
 }
 
-/// A frame with what each of them has.
+/// Starts a frame with the parts that every frame has.
 fn start(now: &Observed) -> Map<String, Value> {
     let mut frame = Map::new();
     frame.insert("now".to_owned(), json!(now.now_ms));

@@ -7,12 +7,12 @@ use crate::{
     event::{Record, Value},
 };
 
-/// What the claims of a token must be.
+/// The rules for the claims of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
-    /// The issuers, of which `iss` must be one; any if it is empty.
+    /// The accepted values of `iss`; any value if the list is empty.
     pub issuers: Box<[String]>,
-    /// The audiences, of which `aud` must have one. If it is empty, a token must have no `aud`.
+    /// The audiences, of which `aud` must have one. If the list is empty, a token must have no `aud`.
     pub audiences: Box<[String]>,
     /// How far the clocks may differ, in seconds.
     pub leeway: u64,
@@ -42,7 +42,7 @@ impl Rules {
         Ok(Identity { method: Arc::clone(method), subject, claims, expires: Some(expires) })
     }
 
-    /// RFC 7519 section 4.1.3: who is not in `aud` must reject the token.
+    /// RFC 7519 section 4.1.3: a recipient that is not in `aud` must reject the token.
     fn check_audience(&self, claims: &Record) -> Result<(), Invalid> {
         let is_one =
             |value: &Value| value.as_str().is_some_and(|name| self.audiences.iter().any(|it| it == name));

@@ -77,7 +77,7 @@ pub(super) enum Material {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeySet(Box<[Key]>);
 
-/// Why a text has no keys. The texts do not repeat its content.
+/// Why a text has no keys. The error texts contain no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// A PEM file has no key.
@@ -262,7 +262,8 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Whether no id tells which key has signed the token: it has none, or there are keys without one.
+    /// Whether the key that signed the token cannot be determined by its id: the token has no id, or there are keys
+    /// without one.
     pub(super) fn lacks_ids(&self, token: &Token<'_>) -> bool {
         token.key_id.is_none() || self.0.iter().any(|key| key.id.is_none())
     }

@@ -10,7 +10,7 @@ use crate::authority::mask;
 /// The URL of a JSON Web Key Set.
 #[derive(Clone, PartialEq, Eq)]
 pub struct JwksUrl {
-    /// What is requested, with the scheme `http` in any case, because TLS is added below HTTP.
+    /// The URI of the request, with the scheme `http` in any case, because TLS is added below HTTP.
     pub request: Uri,
     /// The header `Host`.
     pub authority: String,

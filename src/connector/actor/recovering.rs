@@ -1,7 +1,7 @@
 //! Passes the messages of a connection through the session's journal.
 //!
 //! The connector gets the journal once its connection is up, and reads and sends nothing before. Then the journal
-//! replays what the connection has to hear; the client's events wait for the end of the replay.
+//! replays its messages; the client's events wait for the end of the replay.
 
 use std::{mem, sync::Arc, task, time::Instant};
 
@@ -19,7 +19,7 @@ use crate::{
     wire::{CloseFrame, Message},
 };
 
-/// The reason for which a session ends that has begun a packet while the memory of the process is used up.
+/// The reason for closing a session with an incomplete packet when the memory of the process is used up.
 const NO_MEMORY: &str = "no memory for the rest of a packet";
 
 /// The ticket of a message for the client, and the permit that it takes over.

@@ -21,7 +21,7 @@ const SHARDS: usize = 16;
 /// Maximum number of idle clients in a shard: about 4 MiB of memory in all shards together.
 const IDLE_MAX: usize = 1024;
 
-/// The address that counts as one client: an IPv4 address, or an IPv6 network of 64 bits, the smallest that
+/// The address that counts as one client: an IPv4 address, or an IPv6 network of 64 bits, which is the smallest that
 /// providers assign to a customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {

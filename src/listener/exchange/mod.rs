@@ -48,7 +48,7 @@ pub(super) struct Plan {
     /// Headers that the settings add to the response.
     pub(super) added: Vec<(HeaderName, HeaderValue)>,
     pub(super) body: Body,
-    /// How long the request may last; `None` if nothing but its own end ends it.
+    /// How long the request may last; `None` for no limit.
     pub(super) lifetime: Option<Lifetime>,
 }
 

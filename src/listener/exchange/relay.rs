@@ -50,7 +50,7 @@ pub(super) struct Relay<'a> {
 pub(super) enum RelayEnd {
     /// The client has the whole response.
     Complete,
-    /// The client has disconnected.
+    /// The client has disconnected before the end of the response.
     Gone,
     /// The body of the request is malformed.
     BadRequest(BadChunk),

@@ -1,4 +1,4 @@
-//! What keeps a client's connections at one endpoint (`balance = "hash"`).
+//! The key that keeps a client's connections at one endpoint (`balance = "hash"`).
 
 use std::sync::Arc;
 

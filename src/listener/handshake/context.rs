@@ -30,7 +30,7 @@ use crate::{
 pub(super) struct RequestContext {
     /// The client's address.
     pub(super) peer: SocketAddr,
-    /// The way of the request from the client, for the headers of the request to the upstream.
+    /// The proxies between client and listener, for the forwarding headers of the request to the upstream.
     pub(super) chain: Chain,
     /// The address that the client connected to; `None` when the socket has failed.
     pub(super) local: Option<SocketAddr>,

@@ -98,7 +98,7 @@ struct Target {
     added: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// What an admitted request leads to.
+/// The result of an admitted request.
 enum Accepted {
     Session(Box<Target>),
     /// A request that is forwarded.

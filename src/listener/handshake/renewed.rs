@@ -1,4 +1,4 @@
-//! What the upstream gets of a client that has renewed its credential.
+//! Headers for the upstream from a client that has renewed its credential.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 

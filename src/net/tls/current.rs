@@ -1,4 +1,4 @@
-//! What is made from files, and replaced when they change.
+//! Values that are made from files, and replaced when the files change.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use crate::{certificate::Certificate, files};
 
 /// The settings of one side of TLS, which name files.
 pub trait Load: Send + Sync + 'static {
-    /// What is made from the files.
+    /// The value that is made from the files.
     type Loaded: Send + Sync;
 
     /// What is wrong with a file.
@@ -42,13 +42,13 @@ pub trait Load: Send + Sync + 'static {
 #[error("{0}")]
 pub struct FilesRefused(pub String);
 
-/// What was made from files, with the settings that name them. Clones share everything.
+/// A value that is made from files, with the settings that name them. Clones share everything.
 pub struct FromFiles<S: Load> {
     pub(super) settings: Arc<S>,
     current: Arc<Current<S::Loaded>>,
 }
 
-/// The latest value that was made from files. Reading it waits for nobody, because replacing it is one assignment.
+/// The latest value that was made from files. Reading it never waits long, because replacing it is one assignment.
 #[derive(Debug)]
 struct Current<T>(RwLock<Stamped<T>>);
 
@@ -94,7 +94,7 @@ impl<S: Load> FromFiles<S> {
     /// Reads the files again, and uses them from now on. Returns whether their content has changed. It blocks.
     ///
     /// # Errors
-    /// What is wrong with which file. Nothing has changed then.
+    /// The problems with the files, each with its settings key. The value then stays as it is.
     pub(super) fn read_again(&self) -> Result<bool, FilesRefused> {
         let texts = Texts::read(self.paths(), files::read_regular);
         let replaced = self.current.replace(texts, |texts| self.settings.load(texts));

@@ -10,10 +10,10 @@ pub enum TlsError {
     /// The certificate is no longer valid.
     #[error("the certificate has expired")]
     Expired,
-    /// The certificate is valid in the future.
+    /// The validity of the certificate has not begun.
     #[error("the certificate is not valid yet")]
     NotYetValid,
-    /// The certificate is signed by nobody who is trusted.
+    /// The certificate was not issued by a trusted authority.
     #[error("the certificate has an unknown issuer")]
     UnknownIssuer,
     /// The certificate is for other names.
@@ -25,7 +25,7 @@ pub enum TlsError {
     /// The certificate cannot be used here for another reason.
     #[error("the certificate is invalid")]
     BadCertificate,
-    /// The peer speaks another protocol than TLS.
+    /// The peer does not speak TLS.
     #[error("no TLS there")]
     NoTls,
     /// Both sides have no TLS version, cipher or application protocol in common.

@@ -25,7 +25,7 @@ pub trait Tls {
     /// Its settings.
     type Settings: Load;
 
-    /// What was made from its files.
+    /// The value that is made from its files.
     fn made(&self) -> &FromFiles<Self::Settings>;
 }
 

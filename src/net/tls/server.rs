@@ -36,7 +36,7 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
-/// What clients prove.
+/// How clients authenticate with certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientAuth {
     /// The file of the roots of clients' certificates.
@@ -50,7 +50,7 @@ pub struct ClientAuth {
 pub struct ServerFiles {
     /// The certificates; at least one. The first one is for clients that name no server, or an unknown one.
     pub certificates: Vec<CertificateFiles>,
-    /// Whether clients have certificates.
+    /// How clients authenticate with certificates; `None` if the listener asks for none.
     pub clients: Option<ClientAuth>,
     /// Whether TLS 1.2 is refused.
     pub only_tls13: bool,

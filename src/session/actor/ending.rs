@@ -125,7 +125,7 @@ impl Session {
         self.drained(ctx);
     }
 
-    /// Closes the connection after the drain.
+    /// Closes the connection at the end of the drain.
     fn drained(&mut self, ctx: &mut Context<Self>) {
         let SessionState::Draining { intent, .. } = mem::replace(&mut self.state, SessionState::Over) else {
             return;

@@ -50,7 +50,7 @@ fn check_recovery(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     }
 }
 
-/// Refuses what an upstream takes from its authenticated clients, if a route to it has no authentication.
+/// Refuses settings of an upstream that use the claims of clients, if a route to it has no authentication.
 fn check_claims(upstreams: &[(&str, Section<'_>)], routes: &[Route]) {
     for (name, section) in upstreams {
         let is_open = |route: &&Route| {

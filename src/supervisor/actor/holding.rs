@@ -59,8 +59,8 @@ impl Supervisor {
         failing
     }
 
-    /// Has `keep` keep each event that may be kept, which returns the event if it has no place. Returns those that fail
-    /// instead.
+    /// Passes each event that may be kept to `keep`, which returns the event if it has no place. Returns the events
+    /// that fail instead.
     fn keep_each(
         &mut self,
         envelopes: Vec<Envelope>,

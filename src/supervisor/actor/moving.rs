@@ -96,7 +96,7 @@ impl Supervisor {
         self.take_step(step, ctx);
     }
 
-    /// Does the next step of a move. Returns false if the loss of the connection is none of its business.
+    /// Takes the next step of a move. Returns false if the move does not handle the loss of the connection.
     pub(super) fn take_step(&mut self, step: Step<Box<Dialed>>, ctx: &mut Context<Self>) -> bool {
         match step {
             Step::Nothing => {}

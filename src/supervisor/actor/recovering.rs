@@ -286,7 +286,7 @@ impl Supervisor {
         outcomes
     }
 
-    /// Does so if the session has stopped its upstream side.
+    /// Takes these outcomes if the session has stopped its upstream side; see [`Self::give_up`].
     pub(super) fn give_up_if_stopped(&mut self) -> Run {
         if self.children.is_stopped() { self.give_up() } else { Run::default() }
     }
@@ -345,7 +345,7 @@ impl Sorting<'_> {
         Some(Unsettled { event, written: Written::Nothing, correlation: None, owed })
     }
 
-    /// An event has become true by the loss.
+    /// Settles an event whose purpose the loss has fulfilled, such as the end of a subscription.
     fn finish(&mut self, event: EventNumber, reply: Option<Message>, outcomes: &mut Run) {
         match (reply, self.take(event)) {
             (Some(reply), Some(lost)) => self.answer(reply, lost, outcomes),

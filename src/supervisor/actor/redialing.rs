@@ -43,8 +43,8 @@ impl Supervisor {
         self.redial_when(lost, ready, ctx);
     }
 
-    /// Does the same with a `ready` that was created before the loss was found. An endpoint that came up in between
-    /// then ends the wait at once.
+    /// Does what [`Self::redial_later`] does, with a `ready` that was created before the loss was found. An endpoint
+    /// that came up in between then ends the wait at once.
     fn redial_when(
         &mut self,
         lost: &Lost<'_>,

@@ -67,7 +67,7 @@ pub(super) enum State {
     Down(Failure),
 }
 
-/// How well an endpoint fits, best first.
+/// The suitability of an endpoint for a connection, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fitness {
     Up,
@@ -226,7 +226,7 @@ impl Member {
         matches!(self.state(now), EndpointState::Down | EndpointState::Ejected)
     }
 
-    /// How well it fits; `None` if it takes no connection now.
+    /// Its suitability; `None` if it takes no connection now.
     pub(super) fn fitness(&self, policy: &PoolPolicy, purpose: Use, now: Instant) -> Option<Fitness> {
         let fitness = match self.state(now) {
             EndpointState::Up | EndpointState::Trial => Fitness::Up,
@@ -288,7 +288,8 @@ impl Member {
         Begin::Now
     }
 
-    /// Since when its rate admits another dial, and how many now; `None` without a rate.
+    /// The time at which its rate admits another dial, and the number of dials that it admits now; `None` without a
+    /// rate.
     pub(super) fn rate_room(&self, policy: &PoolPolicy, now: Instant) -> Option<(Instant, usize)> {
         let room = self.breaker.rate_room(&policy.breaker, now).filter(|_| self.is_usable(now))?;
         Some((self.breaker.rate_admits(&policy.breaker).unwrap_or(now), room))

@@ -29,8 +29,8 @@ impl Engine {
         self.client_step(left, refused)
     }
 
-    /// Takes a message that cannot be sent, and that a program has classified. A close takes effect, but one with a
-    /// request remains without its answer.
+    /// Handles a classified message that cannot be sent. A close takes effect; if it has a request, it gets no
+    /// answer.
     pub(crate) fn offline_as(&mut self, message: &Message, class: &ClientClass) -> Offline {
         match class.kind(&message.payload) {
             Ok(FromClient::Close { id, request, .. }) => {
@@ -82,7 +82,8 @@ impl Engine {
         Ok(kind)
     }
 
-    /// Learns from each message what the protocol has, as patterns would show it beforehand.
+    /// Records which features the protocol has, as the classified messages show them one by one. With patterns they
+    /// are known in advance.
     fn classified_upstream<'a>(
         &mut self,
         message: &'a Message,

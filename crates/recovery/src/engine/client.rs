@@ -201,7 +201,7 @@ impl Engine {
         Ok(Unit::Replace(patch::patched(&message.payload, &mut [(id.span.clone(), &upstream_id)])))
     }
 
-    /// Notes an id that the upstream may use until it has the `close`.
+    /// Records an id that the upstream may use until it receives the `close`.
     fn note_closed(&mut self, id: &[u8], upstream_id: &Bytes, is_current: bool) {
         if !self.dialect().assigns || id.len() > MAX_TOKEN || upstream_id.len() > MAX_TOKEN {
             return;
@@ -217,7 +217,7 @@ impl Engine {
         self.closed.push_back(closed);
     }
 
-    /// Notes a `close` that has no answer, for the case that it is not written.
+    /// Records a `close` that gets no answer, in case the connection is lost before it is written.
     fn note_close(&mut self, event: u64) {
         if self.closes.len() >= self.settings.limits.max_requests {
             self.closes.pop_front();
@@ -240,8 +240,8 @@ impl Engine {
         Ok(Unit::Keep)
     }
 
-    /// Refuses a request whose id the replay has used without an answer so far: the next answer may be to either. If the
-    /// replay was of the same subscription, `old`, each of them is right.
+    /// Refuses a request whose id the replay has used in a request that has no answer yet: the next answer could
+    /// belong to either. If the replay's request was for the same subscription, `old`, either match is right.
     fn check_request(&self, request: &[u8], old: Option<Number>) -> Result<(), Reason> {
         match self.pending.get(request) {
             Some(Pending::Abandoned(number)) if old != Some(*number) => Err(Reason::RequestInUse),
@@ -263,15 +263,15 @@ impl Engine {
         }
     }
 
-    /// Takes the mark off a reference, or takes back one of an earlier connection.
+    /// Removes the mark from the id of a reference, and drops a reference to an earlier connection.
     fn reference(&self, message: &Message, reference: &Located<'_>) -> Unit {
         patch::unmarked(self.generation, &reference.id).map_or(Unit::Drop, |id| {
             Unit::Replace(patch::patched(&message.payload, &mut [(reference.span.clone(), id)]))
         })
     }
 
-    /// Makes room for one more entry in place of `old`, at the expense of failed ones. Those whose id the upstream
-    /// assigned stay, because it may assign the same id again, and so do those that it may still restore.
+    /// Makes room for one more entry, which replaces `old`, by removing failed entries. Entries whose id the upstream
+    /// assigned stay, because it may assign the same id again, and so do entries that it may still restore.
     fn make_room(&mut self, bytes: usize, old: Option<Number>) -> Result<(), Reason> {
         while let Err(reason) = self.check_room(bytes, old) {
             if self.is_full {

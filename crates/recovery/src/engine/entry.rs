@@ -14,13 +14,14 @@ use crate::{
     outcome::{Gap, GapEntry, Message, Missing, Since},
 };
 
-/// Cursors that an entry remembers, to recognise messages that the upstream repeats; and closed ids of a session.
+/// Number of recent cursors that an entry keeps to recognise repeated messages, and of closed ids that a session
+/// keeps.
 pub(super) const RECENT: usize = 64;
 
-/// The longest cursor and the longest id of an upstream that an entry keeps, in bytes.
+/// Maximum size in bytes of a cursor or an upstream's id that an entry keeps.
 pub(super) const MAX_TOKEN: usize = 1024;
 
-/// Where a subscription is in its life.
+/// The state of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
     /// Sent for the client, and not answered.
@@ -49,14 +50,14 @@ pub(super) struct Entry {
     pub(super) instance: Option<Bytes>,
     pub(super) context: Context,
     pub(super) once: bool,
-    /// What its replay needs, where a program has classified it.
+    /// What the replay of a classified `open` needs; `None` if no program classified it.
     pub(super) classified: Option<Box<Classified>>,
     pub(super) state: State,
     /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
     /// When the subscription was restored, while the notice of its gap waits for the next message.
     restored: Option<Instant>,
-    /// The number of the connection on which a late answer, and data, may follow the failure.
+    /// The number of the connection on which a late answer and data may still arrive after the failure.
     pub(super) late_on: Option<u64>,
     cursors: Cursors,
 }
@@ -67,16 +68,16 @@ struct Cursors {
     last: Option<Bytes>,
     /// Whether the replay asks the upstream to continue at a cursor.
     resumes: bool,
-    /// Hashes of the last cursors, oldest first; empty unless the replay asks for one.
+    /// Hashes of the last cursors, oldest first; empty unless the replay continues at a cursor.
     recent: VecDeque<u64>,
-    /// Messages may come twice since the last reconnect.
+    /// Whether the upstream may repeat messages since the last reconnect.
     overlap: bool,
 }
 
 /// What a cursor shows about the messages since the last one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Continuity {
-    /// The message came before.
+    /// The message was received before.
     Repeated,
     /// The message is new.
     New(Missing),
@@ -123,7 +124,7 @@ impl Entry {
         self.cursors.recent.len() * size_of::<u64>()
     }
 
-    /// Forgets which cursors came before, apart from the last one.
+    /// Forgets all recent cursors but the last one.
     pub(super) fn forget_recent(&mut self) {
         self.cursors.recent = VecDeque::new();
     }
@@ -143,7 +144,7 @@ impl Entry {
         self.cursors.overlap = self.cursors.resumes;
     }
 
-    /// Whether the next message needs no notice before it, and cannot be one that came before.
+    /// Whether no gap notice is due before the next message, and the next message cannot be a repetition.
     pub(super) fn is_current(&self) -> bool {
         self.gap.is_none() && !self.cursors.overlap
     }
@@ -170,8 +171,8 @@ impl Entry {
         Continuity::New(missing)
     }
 
-    /// The entry cannot be restored, and is kept for its ids only. `late_on`: the connection on which the upstream may
-    /// restore it nevertheless.
+    /// Marks the entry as not restorable. It is kept for its ids only. `late_on` is the connection on which the
+    /// upstream may still restore it.
     pub(super) fn fail(&mut self, late_on: Option<u64>) {
         self.state = State::Failed;
         self.late_on = late_on;
@@ -187,7 +188,8 @@ impl Entry {
         self.once = true;
     }
 
-    /// The gap's notice, once. The gap ends when the subscription was restored, or at `until` if that is not noted.
+    /// Returns the notice of the gap, once. The gap ends when the subscription was restored, or at `until` if that
+    /// time is unknown.
     pub(super) fn end_gap(&mut self, until: Instant, generation: u64, missing: Missing) -> Option<Gap> {
         let since = self.gap.take()?;
         let until = self.restored.take().unwrap_or(until);

@@ -31,7 +31,7 @@ use crate::{
     settings::Settings,
 };
 
-/// The longest message that is looked at for [`Engine::is_dispensable`]. Such messages have no content.
+/// Maximum size in bytes of a message that [`Engine::is_dispensable`] examines. Dispensable messages have no content.
 const MAX_DISPENSABLE: usize = 128;
 
 /// The number of an entry in the order of the client's opens.
@@ -41,7 +41,7 @@ type Number = u64;
 #[derive(Debug)]
 pub(crate) struct Engine {
     grammar: std::sync::Arc<Grammar>,
-    /// That of the grammar, and what a program has shown since.
+    /// The grammar's dialect, extended by what classified messages have shown.
     dialect: Dialect,
     settings: Settings,
     /// Unfinished frames of each direction.
@@ -60,7 +60,7 @@ pub(crate) struct Engine {
     by_client: HashMap<Bytes, Number>,
     /// Entries by the id at the current connection.
     by_upstream: HashMap<Bytes, Number>,
-    /// What each request on the current connection was, by its id.
+    /// The unanswered requests on the current connection, by id.
     pending: HashMap<Bytes, Pending>,
     /// The last events on the current connection that close a subscription without a request.
     closes: VecDeque<u64>,
@@ -68,10 +68,10 @@ pub(crate) struct Engine {
     closed: VecDeque<Closed>,
     early: Early,
     phase: Phase,
-    /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
+    /// Whether the caller has fetched [`Output::Ready`], and so all output that precedes the client's messages.
     accepts_client: bool,
     generation: u64,
-    /// Connections so far.
+    /// Number of connections so far.
     connections: u64,
     /// The last event of the client that was written to any connection.
     last_event: Option<u64>,
@@ -87,9 +87,9 @@ pub(crate) struct Engine {
     awaited_logins: usize,
     /// Bytes of hellos, entries, pending requests and ids of closed subscriptions.
     bytes: usize,
-    /// Those of recent cursors.
+    /// Bytes of recent cursors.
     recent_bytes: usize,
-    /// Gaps whose size the next message shows, with the deadline of their notice.
+    /// Gaps whose size the next message shows, each with the deadline of its notice.
     deferred: VecDeque<(Instant, Number)>,
     outputs: VecDeque<Output>,
 }
@@ -126,7 +126,8 @@ enum Pending {
 struct Closed {
     id: Bytes,
     upstream_id: Bytes,
-    /// The client has had the notice of each gap. Otherwise a message would show a hole without one.
+    /// Whether the client has received the notices of all gaps. Otherwise a delivered message would reveal a gap that
+    /// was not reported.
     is_current: bool,
 }
 
@@ -135,7 +136,7 @@ struct Closed {
 struct Early {
     messages: VecDeque<EarlyMessage>,
     bytes: usize,
-    /// Some messages exceeded the bound.
+    /// Whether some messages were dropped because the bound was reached.
     has_lost: bool,
 }
 
@@ -145,25 +146,25 @@ struct EarlyMessage {
     id: Bytes,
     unit: Bytes,
     binary: bool,
-    /// What a program says about it.
+    /// The class that a program gave it.
     class: Option<UpstreamClass>,
 }
 
-/// Where the session is with its connection.
+/// The state of the session's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// No connection, or one that is of no use.
+    /// There is no usable connection.
     Down,
     Replay {
         deadline: Instant,
         step: Step,
-        /// Opens without answer.
+        /// Number of opens without answer.
         awaited: usize,
     },
     Ready,
 }
 
-/// How far a replay is.
+/// The progress of a replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     /// Waits for the upstream's greeting.
@@ -259,7 +260,7 @@ impl Engine {
         self.bytes + self.early.bytes + self.from_client.bytes() + self.from_upstream.bytes()
     }
 
-    /// The error of the client's `message` in its protocol.
+    /// The error reply to the client's `message`, in the client's protocol.
     pub(crate) fn error_reply(&self, message: &Message, text: &str) -> Option<Message> {
         let dialect = self.dialect();
         patch::rewrite(message.clone(), self.grammar.units(), |unit| {
@@ -273,7 +274,7 @@ impl Engine {
         })
     }
 
-    /// Takes a message that cannot be sent. A close takes effect all the same.
+    /// Handles a message that cannot be sent. A close takes effect all the same.
     pub(crate) fn offline(&mut self, message: &Message, text: &str) -> Offline {
         if let Some(answer) = self.keepalive(message) {
             return Offline::Done(Some(answer));
@@ -319,8 +320,8 @@ impl Engine {
         if has_failed { Offline::Failed(reply) } else { Offline::Done(reply) }
     }
 
-    /// The frames that a client's message completes, where frames may span messages. An unfinished one has its outcome
-    /// with its last message.
+    /// Returns the frames that a client's message completes, in protocols whose frames may span messages. An
+    /// unfinished frame gets its outcome with the message that completes it.
     fn assembled(&mut self, message: Message) -> Result<Option<Message>, &'static str> {
         if self.grammar.units() != Units::Frames {
             return Ok(Some(message));
@@ -348,7 +349,7 @@ impl Engine {
         (self.dialect().pong)(&message.payload).map(Message::text)
     }
 
-    /// Whether nothing is lost with a client's message that is not sent.
+    /// Whether a client's message can stay unsent without loss.
     pub(crate) fn is_dispensable(&self, message: &Message) -> bool {
         self.from_client.bytes() == 0
             && message.payload.len() <= MAX_DISPENSABLE
@@ -384,8 +385,8 @@ impl Engine {
         Some(value)
     }
 
-    /// Keeps the bound after an entry has grown by what the upstream sends: at the expense of recent cursors, then of
-    /// the entry's `open`, so that the entry ends with its connection.
+    /// Restores the byte limit after an upstream message has made an entry larger: removes recent cursors, then the
+    /// entry's `open`. An entry without `open` ends with its connection.
     fn keep_bound(&mut self, number: Number) {
         let limit = self.settings.limits.max_bytes;
         while self.bytes > limit && self.forget_recent() {}
@@ -394,7 +395,8 @@ impl Engine {
         }
     }
 
-    /// Forgets the recent cursors, or the ids of closed subscriptions if there are none. Whether that has freed bytes.
+    /// Forgets the recent cursors, or the ids of closed subscriptions if there are none. Returns whether that freed
+    /// bytes.
     fn forget_recent(&mut self) -> bool {
         if self.recent_bytes == 0 {
             let has_closed = !self.closed.is_empty();
@@ -434,7 +436,7 @@ impl Engine {
         self.pending.insert(request, pending);
     }
 
-    /// Whether a `close` of this id has no answer yet. Until then, a client may believe the id in use.
+    /// Whether a `close` of this id has no answer yet. Until then, the client may consider the id in use.
     fn is_closing(&self, id: &[u8]) -> bool {
         self.pending
             .values()

@@ -26,7 +26,7 @@ pub(super) fn patched(text: &[u8], changes: &mut [(Range<usize>, &[u8])]) -> Byt
     patched.freeze()
 }
 
-/// Passes each unit of `message` to `each`. `None`: nothing is left.
+/// Passes each unit of `message` to `each`, and joins the results; `None` if nothing is left.
 pub(super) fn rewrite(message: Message, kind: Units, mut each: impl FnMut(Bytes) -> Unit) -> Option<Message> {
     let payload = &message.payload;
     let elements = match kind {

@@ -42,7 +42,7 @@ impl Engine {
         lost
     }
 
-    /// A refusal while or right after the journal logs in is the upstream's last word.
+    /// The close code to pass on to the client: a refusal during or right after the journal's login is final.
     fn passed_on(&self, close: Option<u16>) -> Option<u16> {
         if self.is_over {
             return Some(NORMAL);
@@ -175,7 +175,8 @@ impl Engine {
         }
     }
 
-    /// One step of the replay. False: nothing to do until a message or the deadline.
+    /// Takes one step of the replay. Returns false if there is nothing to do until a message arrives or the deadline
+    /// passes.
     fn step(&mut self, now: Instant) -> bool {
         let Phase::Replay { deadline, step, awaited } = self.phase else { return false };
         match step {
@@ -209,8 +210,9 @@ impl Engine {
         self.go_to(if accepts { Step::Accepting(position) } else { Step::Hello(position + 1) });
     }
 
-    /// Sends the `open` of an entry again. False: it waits for the answer to an earlier request with the same id, because
-    /// the next answer with that id may be to either. `is_late`: the time for the replay is over.
+    /// Sends the `open` of an entry again. Returns false if it must wait for the answer to an earlier request with
+    /// the same id, because the next answer with that id could belong to either. `is_late`: the time for the replay
+    /// is over.
     fn send_open(&mut self, number: Number, is_late: bool, now: Instant) -> bool {
         let grammar = self.grammar.clone();
         let next = Step::Open(number + 1);
@@ -265,8 +267,8 @@ impl Engine {
         true
     }
 
-    /// An entry whose `open` could not be sent in time fails. Where the client has no answer to its `open` yet, this is
-    /// the answer.
+    /// Fails an entry whose `open` could not be sent in time. If the client has no answer to its `open` yet, the
+    /// failure is the answer.
     fn fail_unsent(&mut self, number: Number, state: State) {
         let reason = Reason::TimedOut;
         if state != State::Opening {
@@ -297,7 +299,7 @@ impl Engine {
         }
     }
 
-    /// No answer in time: the entries that lack one fail, the others go on.
+    /// Handles the end of the replay's time: entries without answer fail, the others continue.
     fn time_out(&mut self) {
         let mut late = Vec::new();
         for pending in self.pending.values_mut() {
@@ -327,7 +329,7 @@ impl Engine {
     }
 }
 
-/// Where an `open` has what changes from connection to connection.
+/// The parts of an `open` that change from connection to connection.
 #[derive(Default)]
 struct Reopen<'a> {
     id: Option<Id<'a>>,
@@ -343,7 +345,7 @@ impl<'a> Reopen<'a> {
         }
     }
 
-    /// `id`: the client's, where the client chooses it.
+    /// `id` is the client's id, if the client chooses it.
     fn classified(classified: Classified, id: Option<Bytes>) -> Self {
         let owned = |id: Bytes| Id::Owned(id.into());
         let request = classified.request.map(|id| Located { id: owned(id), span: 0..0 });

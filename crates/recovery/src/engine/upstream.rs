@@ -15,19 +15,19 @@ use crate::{
     outcome::{Broken, Message, Missing, Output, Reason, Since, UpstreamStep},
 };
 
-/// One message, and its effects around its delivery.
+/// The processing of one message: the message's class, and what happens before and after its delivery.
 pub(super) struct Turn {
     now: Instant,
     binary: bool,
-    /// What a program says about the message.
+    /// The class that a program gave the message.
     pub(super) class: Option<UpstreamClass>,
-    /// Before the message.
+    /// Output that precedes the message.
     before: Vec<Output>,
     /// The events that it answers.
     answers: Vec<u64>,
     /// Ids whose early data follows the message.
     known: Vec<Bytes>,
-    /// After the message.
+    /// Set if the connection must be closed after the message.
     broken: Option<Broken>,
 }
 
@@ -77,7 +77,8 @@ impl Engine {
         self.finish(left, turn)
     }
 
-    /// Keeps the order: what the caller has not fetched yet, `before`, the message, what follows it.
+    /// Queues everything in order: output that the caller has not fetched yet, `before`, the message, and what
+    /// follows it.
     pub(super) fn finish(&mut self, message: Option<Message>, turn: Turn) -> UpstreamStep {
         let is_next = self.outputs.is_empty() && turn.before.is_empty();
         self.outputs.extend(turn.before);
@@ -126,7 +127,8 @@ impl Engine {
         if is_first { Unit::Keep } else { Unit::Drop }
     }
 
-    /// The answer to a login reaches the client once, whichever connection it comes from.
+    /// Handles the acceptance of a login. The client receives one answer per login, whichever connection it comes
+    /// from.
     fn accepted(&mut self, unit: &Bytes) -> Unit {
         let is_owed = self.awaited_logins > 0;
         let position = match &mut self.phase {
@@ -190,7 +192,7 @@ impl Engine {
         }
     }
 
-    /// The answer to the client's `open`.
+    /// Handles the answer to the client's `open`.
     fn opened(&mut self, unit: &Bytes, number: Number, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
         let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
         turn.answers.push(entry.event);
@@ -230,7 +232,7 @@ impl Engine {
         id
     }
 
-    /// Data that came before the answer exceeded the limit.
+    /// Reports that data which arrived before the answer exceeded the limit.
     fn notice_lost_data(&mut self, number: Number, turn: &mut Turn) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
         entry.gap.get_or_insert(Since { at: turn.now, last_event: Some(entry.event) });
@@ -238,7 +240,7 @@ impl Engine {
         turn.before.extend(gap.map(Output::Notice));
     }
 
-    /// The answer to the replay's `open`.
+    /// Handles the answer to the replay's `open`.
     fn reopened(&mut self, number: Number, verdict: Verdict<'_>, turn: &mut Turn) {
         if let Phase::Replay { awaited, .. } = &mut self.phase {
             *awaited = awaited.saturating_sub(1);
@@ -363,8 +365,8 @@ impl Engine {
         if changes.is_empty() { Unit::Keep } else { Unit::Replace(patch::patched(unit, &mut changes)) }
     }
 
-    /// A message of a subscription that the client has closed, with the client's id. It is dropped if the client has
-    /// the id for another subscription by now, and so is data with a gap before it.
+    /// Handles a message of a subscription that the client has closed, with the client's id. The message is dropped
+    /// if the client uses the id for another subscription by now, or if it is data after a gap.
     fn of_closed(&self, unit: &Bytes, id: &Located<'_>, is_data: bool) -> Option<Unit> {
         let closed = self.closed.iter().rev().find(|closed| closed.upstream_id == *id.id)?;
         let is_unwanted = self.by_client.contains_key(&closed.id) || is_data && !closed.is_current;
@@ -417,7 +419,7 @@ impl Engine {
         }
     }
 
-    /// Each subscription is confirmed or has failed.
+    /// Releases the early data that is left, because each subscription is confirmed or has failed.
     fn release_rest(&mut self) {
         let rest = std::mem::take(&mut self.early);
         if self.connections > 1 {
@@ -451,7 +453,7 @@ impl Engine {
     }
 }
 
-/// Whether the entry is open by this answer.
+/// Whether the answer means that the entry is open.
 fn is_usable(entry: &Entry, verdict: &Verdict<'_>) -> bool {
     let has_id = verdict.assigned.as_ref().is_some_and(|assigned| assigned.id.len() <= MAX_TOKEN);
     verdict.ok && (has_id || !entry.is_assigned)

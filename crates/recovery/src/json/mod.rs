@@ -23,7 +23,8 @@ pub struct Patterns {
     pub close: Box<[Pattern]>,
     /// Client: any other message that awaits the answer with its `request`.
     pub request: Box<[Pattern]>,
-    /// Upstream: begins a connection, unasked. The client receives the first one.
+    /// Upstream: the first message of a connection, sent without a request. The client receives only the first
+    /// greeting.
     pub greeting: Box<[Pattern]>,
     /// Upstream: accepts a `hello`.
     pub accepted: Box<[Pattern]>,

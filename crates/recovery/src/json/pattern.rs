@@ -99,21 +99,21 @@ impl Pattern {
         self
     }
 
-    /// Where the id is that joins a request with its answer.
+    /// Where the id is that matches a request with its answer.
     #[must_use]
     pub fn request(mut self, path: &str) -> Self {
         self.request = Some(path.to_owned());
         self
     }
 
-    /// Where the number is that tells one life of a subscription from the next with the same id.
+    /// Where a value is that distinguishes successive subscriptions with the same id.
     #[must_use]
     pub fn instance(mut self, path: &str) -> Self {
         self.instance = Some(path.to_owned());
         self
     }
 
-    /// Where an `open` says what it subscribes to; its id, unless set.
+    /// Where an `open` names what it subscribes to. The default is the subscription's id.
     #[must_use]
     pub fn key(mut self, path: &str) -> Self {
         self.key = Some(path.to_owned());
@@ -127,7 +127,7 @@ impl Pattern {
         self
     }
 
-    /// The cursor rises by one with each message.
+    /// The cursor increases by one with each message.
     #[must_use]
     pub fn numbered(mut self) -> Self {
         self.numbered = true;
@@ -142,14 +142,14 @@ impl Pattern {
         self
     }
 
-    /// An answer that passes this says that the upstream continues at the cursor.
+    /// An answer that passes this test says that the upstream continues at the cursor.
     #[must_use]
     pub fn resumed(mut self, path: &str, test: Test) -> Self {
         self.resumed = Some((path.to_owned(), test));
         self
     }
 
-    /// The subscription is never sent again: opening it has an effect.
+    /// The subscription is never sent again, because opening it has an effect.
     #[must_use]
     pub(crate) fn once(mut self) -> Self {
         self.once = true;
@@ -174,7 +174,7 @@ impl Pattern {
     }
 
     /// # Errors
-    /// When `when` is empty, or the pattern has not the ids that a message of `kind` needs.
+    /// When `when` is empty, or the pattern lacks an id that a message of `kind` needs.
     pub(super) fn check(&self, kind: &'static str, needs: Needs) -> Result<(), PatternError> {
         let has_request = self.request.is_some() || self.constant.is_some();
         let missing = match needs {
@@ -187,7 +187,7 @@ impl Pattern {
         Err(PatternError::Missing { kind, missing })
     }
 
-    /// Requests and answers that have no id: `id` joins them.
+    /// Matches requests with answers by the constant `id`, for messages without an id.
     #[must_use]
     pub(crate) fn constant(mut self, id: &'static str) -> Self {
         self.constant = Some(id);
@@ -250,7 +250,7 @@ pub enum PatternError {
     /// A pattern lacks something that its kind of message needs.
     #[error("a pattern of `{kind}` has no {missing}")]
     Missing {
-        /// The list that has the pattern.
+        /// The kind of message, which names the list that contains the pattern.
         kind: &'static str,
         /// The missing key.
         missing: &'static str,

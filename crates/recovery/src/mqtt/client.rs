@@ -113,7 +113,8 @@ impl Engine {
         Ok(Unit::Keep)
     }
 
-    /// Waits for the answer to a packet of the client, whatever the journal had sent with its id.
+    /// Awaits the answer to a client's packet. The answer to a packet that the journal sent with the same id is no
+    /// longer awaited.
     fn request(&mut self, id: u16, pending: Pending) {
         self.own.remove(&id);
         self.put_pending(id, pending);
@@ -134,7 +135,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Passes what belongs to the broker's session, and completes here what belongs to an earlier one.
+    /// Passes an acknowledgement that belongs to the broker's current session. Completes the exchange of an earlier
+    /// session here.
     fn client_ack(&mut self, event: u64, kind: Ack, id: u16, code: u8) -> Unit {
         if kind == Ack::Pubrel {
             return self.client_pubrel(event, id);

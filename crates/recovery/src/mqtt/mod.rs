@@ -58,24 +58,25 @@ pub(crate) struct Engine {
     filters: BTreeMap<Number, Filter>,
     by_filter: HashMap<Bytes, Number>,
     next: Number,
-    /// The client's packets without answer, by packet id.
+    /// The client's unanswered packets, by packet id.
     pending: HashMap<u16, Pending>,
     /// SUBSCRIBE packets that go again to the next connection with the client's packet id, and UNSUBSCRIBE packets that
     /// follow them.
     retried: VecDeque<(u64, Bytes)>,
-    /// The journal's packets without answer.
+    /// The journal's unanswered packets, by packet id.
     own: HashMap<u16, Own>,
-    /// Filters that a kept session may have and the client has not.
+    /// Filters that a kept session may still contain, although the client is not subscribed to them.
     orphans: BTreeSet<Bytes>,
-    /// PUBLISH packets of the upstream with QoS 1 and 2 that the client has not settled; whether it sent PUBREC.
+    /// The upstream's PUBLISH packets with QoS 1 and 2 that the client has not settled. The value says whether the
+    /// client has sent PUBREC.
     inbound: BTreeMap<u16, bool>,
-    /// The broker's session has all filters: no loss has interrupted a replay to a new one.
+    /// Whether the broker's session has all filters: no loss has interrupted a replay to a new session.
     is_session_whole: bool,
     /// Messages that wait for the end of the replay.
     early: VecDeque<Bytes>,
     early_bytes: usize,
     phase: Phase,
-    /// The caller has fetched [`Output::Ready`], and with it all that comes before the client's messages.
+    /// Whether the caller has fetched [`Output::Ready`], and so all output that precedes the client's messages.
     accepts_client: bool,
     generation: u64,
     connections: u64,
@@ -144,7 +145,7 @@ enum Own {
     Subscribe(Number),
     /// A SUBSCRIBE whose answer is late: its filter has failed.
     Abandoned(Number),
-    /// UNSUBSCRIBE of a filter that the client has not.
+    /// An UNSUBSCRIBE of a filter to which the client is not subscribed.
     Unsubscribe(Bytes),
 }
 
@@ -155,7 +156,7 @@ enum Phase {
     Connecting {
         deadline: Instant,
     },
-    /// The first filter from `next` is next.
+    /// The next filter to subscribe is the first one from `next`.
     Subscribing {
         deadline: Instant,
         next: Number,
@@ -225,8 +226,8 @@ impl Engine {
         }
     }
 
-    /// Takes a message that cannot be sent. A packet in several messages has its outcome with the last one. UNSUBSCRIBE
-    /// takes effect all the same.
+    /// Handles a message that cannot be sent. A packet in several messages gets its outcome with the last one.
+    /// UNSUBSCRIBE takes effect all the same.
     pub(crate) fn offline(&mut self, message: &Message) -> Offline {
         let Ok(packets) = self.from_client.push(&message.payload, self.settings.limits.max_packet) else {
             self.from_client.clear();
@@ -266,7 +267,7 @@ impl Engine {
         (self.from_client.bytes() == 0 && is_pingreq(message)).then(packet::pingresp)
     }
 
-    /// Whether nothing is lost with a message that is not sent.
+    /// Whether a message can stay unsent without loss.
     pub(crate) fn is_dispensable(&self, message: &Message) -> bool {
         self.from_client.bytes() == 0 && is_repeated(message)
     }
@@ -283,7 +284,7 @@ impl Engine {
         packet::unsuback(self.is_v5(), id, &vec![0; filters])
     }
 
-    /// 3.1.1 has no failure of UNSUBSCRIBE.
+    /// The failure of an UNSUBSCRIBE; `None` in 3.1.1, which has none.
     fn unsubscribe_failed(&self, id: u16, filters: usize) -> Option<Message> {
         self.is_v5().then(|| packet::unsuback(true, id, &vec![packet::FAILURE; filters]))
     }
@@ -328,7 +329,7 @@ impl Engine {
         self.next
     }
 
-    /// Whether the client believes itself subscribed to `filter`.
+    /// Whether the client is subscribed to `filter`, as far as the client knows.
     fn has(&self, filter: &Bytes) -> bool {
         let entry = self.by_filter.get(filter).and_then(|number| self.filters.get(number));
         entry.is_some_and(|entry| entry.state != State::Failed)

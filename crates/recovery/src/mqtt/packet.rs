@@ -23,7 +23,7 @@ const TOPIC_ALIAS_MAXIMUM: u32 = 0x22;
 /// Unspecified error (5.0, section 2.4); the only failure of a SUBACK in 3.1.1.
 pub(super) const FAILURE: u8 = 0x80;
 
-/// A packet's bytes, and what they say.
+/// A parsed packet.
 #[derive(Debug)]
 pub(super) enum Packet {
     Connect(Connect),
@@ -87,7 +87,7 @@ pub(super) struct Subscribe {
     pub(super) filters: Box<[(Bytes, u8)]>,
 }
 
-/// Bytes that are no MQTT.
+/// Why bytes are not a valid MQTT packet.
 pub(super) type Malformed = &'static str;
 
 const TRUNCATED: Malformed = "an MQTT packet is shorter than its content";
@@ -361,7 +361,7 @@ pub(super) fn pingresp() -> Message {
     packet(PINGRESP, &[])
 }
 
-/// A PUBLISH with `body`, which need not be one.
+/// A packet of the type PUBLISH with any `body`, even a malformed one.
 #[cfg(test)]
 pub(super) fn publish_of(body: &[u8]) -> Bytes {
     packet(0x30, &[body]).payload

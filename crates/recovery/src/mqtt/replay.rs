@@ -93,7 +93,7 @@ impl Engine {
         })
     }
 
-    /// A kept session may have these filters, which the client has not.
+    /// Records filters that a kept session may still contain, although the client is not subscribed to them.
     fn disown(&mut self, filters: Vec<bytes::Bytes>) {
         let is_kept = self.hello.as_ref().is_some_and(|hello| !hello.connect.is_clean);
         let limit = self.settings.limits.max_entries;
@@ -190,7 +190,8 @@ impl Engine {
         }
     }
 
-    /// One step of the replay. False: nothing to do until a message or the deadline.
+    /// Takes one step of the replay. Returns false if there is nothing to do until a message arrives or the deadline
+    /// passes.
     fn step(&mut self, now: Instant) -> bool {
         match self.phase {
             Phase::Connecting { deadline } if now >= deadline => {

@@ -25,7 +25,7 @@ use crate::{
     kind::{Dialect, quoted, text},
 };
 
-/// The longest message that is looked at for [`is_end`], which has no content.
+/// Maximum size in bytes of a message that [`is_end`] examines. Such a message has no content.
 const MAX_END: usize = 128;
 
 pub(super) fn rules() -> Result<Rules, PatternError> {

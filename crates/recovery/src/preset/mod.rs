@@ -133,7 +133,7 @@ impl Grammar {
         }
     }
 
-    /// The heartbeat that a client expects, where its login and the answer agree on one.
+    /// The heartbeat that a client expects, if its login and the answer to it agree on one.
     pub(crate) fn heartbeat(&self, hello: &[u8], accepted: &[u8]) -> Option<Heartbeat> {
         match self {
             Self::Json(rules) => rules.dialect.heartbeat.map(|heartbeat| heartbeat()),
@@ -151,14 +151,14 @@ impl Grammar {
         }
     }
 
-    /// Whether `request` is one of [`Self::request_id`] for this generation.
+    /// Whether [`Self::request_id`] created `request` for this generation.
     pub(crate) fn is_own_request(&self, generation: u64, request: &[u8]) -> bool {
         let own = self.request_id(generation, 0);
         let start = own.trim_end_matches(['0', '"']);
         self.dialect().own_requests && request.starts_with(start.as_bytes())
     }
 
-    /// A request id of the replay, in the protocol's writing.
+    /// A request id of the replay, in the protocol's notation.
     pub(crate) fn request_id(&self, generation: u64, number: u64) -> String {
         match self {
             Self::Json(_) | Self::Program => format!("\"towline-{generation}-{number}\""),

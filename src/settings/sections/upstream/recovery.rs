@@ -1,4 +1,4 @@
-//! What a new connection to the upstream has to hear: the table `recovery`.
+//! The table `recovery`: how a session continues at a new connection to the upstream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +24,7 @@ pub struct RecoveryConfig {
     pub by_program: bool,
     /// How long a message waits for a connection; `None` when it fails at once.
     pub hold: Option<Duration>,
-    /// Whether a client learns that its upstream connection was replaced.
+    /// Whether the client gets a notice when its upstream connection was replaced.
     pub notice: bool,
 }
 

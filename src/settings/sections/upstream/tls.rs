@@ -11,7 +11,7 @@ use crate::{
 /// All keys of the table.
 const KEYS: [&str; 6] = ["tls.roots", "tls.ca", "tls.cert", "tls.key", "tls.server_name", "tls.insecure"];
 
-/// Reads the table. `is_open` is whether the servers may be other ones later.
+/// Reads the table. `is_open` is whether servers may be added while the program runs.
 pub(super) fn read(
     section: &Section<'_>,
     endpoints: Option<&[EndpointConfig]>,
