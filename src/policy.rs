@@ -17,5 +17,5 @@ pub use limits::{KeyLimit, LimitKey};
 pub use loss::{ErrorReplies, OnUpstreamLoss};
 pub use moves::{MovePolicy, Rebalance};
 pub use pool::{
-    Balance, BreakerLimits, Check, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes,
+    Balance, BreakerLimits, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeCheck, ProbeTimes,
 };

@@ -16,7 +16,7 @@ pub struct PoolPolicy {
     /// When an endpoint that is down is probed.
     pub probe: ProbeTimes,
     /// How an endpoint is probed.
-    pub check: Check,
+    pub check: ProbeCheck,
     /// When endpoints that are up are checked, and what changes their state.
     pub health: HealthChecks,
     /// When an endpoint whose connections keep failing is left out.
@@ -68,7 +68,7 @@ pub struct ProbeTimes {
 
 /// `health`: how an endpoint is probed, whether it is up or down.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
+pub struct ProbeCheck {
     /// What the server must do.
     pub kind: CheckKind,
     /// The path and query of the request; `None`: those of the endpoint's URL.
@@ -131,7 +131,7 @@ impl Default for PoolPolicy {
             hash: HashKey::Peer,
             slow_start: Duration::ZERO,
             probe: ProbeTimes { min: Duration::from_millis(50), max: Duration::from_secs(1) },
-            check: Check { kind: CheckKind::Tcp, path: None, timeout: None },
+            check: ProbeCheck { kind: CheckKind::Tcp, path: None, timeout: None },
             health: HealthChecks { interval: None, unhealthy: 3, healthy: 1 },
             ejection: Ejection { failures: 5, time: Duration::from_secs(30), max_share: 50 },
             breaker: BreakerLimits::default(),

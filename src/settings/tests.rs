@@ -14,9 +14,9 @@ use crate::{
     log,
     net::TcpOptions,
     policy::{
-        Balance, BreakerLimits, Check, CheckKind, Ejection, ErrorReplies, HashKey, HealthChecks, KeyLimit,
-        LifetimePolicy, LimitKey, MovePolicy, OnEnd, OnUpstreamLoss, Otherwise, PoolPolicy, ProbeTimes,
-        Range, Rebalance,
+        Balance, BreakerLimits, CheckKind, Ejection, ErrorReplies, HashKey, HealthChecks, KeyLimit,
+        LifetimePolicy, LimitKey, MovePolicy, OnEnd, OnUpstreamLoss, Otherwise, PoolPolicy, ProbeCheck,
+        ProbeTimes, Range, Rebalance,
     },
     processor::Spec,
     rate::{OnLimit, Rate},

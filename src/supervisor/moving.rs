@@ -37,7 +37,7 @@ pub enum Moving<D, S> {
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Step<D> {
+pub enum MoveStep<D> {
     /// Nothing.
     Nothing,
     /// Switch the output to the supervisor, and call [`Moving::turn`] with the mark.
@@ -108,22 +108,22 @@ impl<D, S> Moving<D, S> {
     }
 
     /// The dial has ended: with a connection, or without.
-    pub fn dialed(&mut self, other: Option<D>) -> Step<D> {
+    pub fn dialed(&mut self, other: Option<D>) -> MoveStep<D> {
         match (std::mem::replace(self, Self::No), other) {
             (Self::Dialing(slot), Some(other)) => {
                 // `turn` follows with the mark.
                 *self = Self::Turning(other, slot, Mark(0));
-                Step::Turn
+                MoveStep::Turn
             }
             (Self::Replacing(slot), Some(other)) => {
                 *self = Self::Started(slot);
-                Step::Start(other)
+                MoveStep::Start(other)
             }
-            (Self::Replacing(_), None) => Step::Redial,
-            (Self::Dialing(_), None) => Step::Nothing,
+            (Self::Replacing(_), None) => MoveStep::Redial,
+            (Self::Dialing(_), None) => MoveStep::Nothing,
             (state, other) => {
                 *self = state;
-                other.map_or(Step::Nothing, Step::Dismiss)
+                other.map_or(MoveStep::Nothing, MoveStep::Dismiss)
             }
         }
     }
@@ -136,45 +136,45 @@ impl<D, S> Moving<D, S> {
     }
 
     /// The connector has got all events before the mark.
-    pub fn marked(&mut self, arrived: Mark) -> Step<D> {
+    pub fn marked(&mut self, arrived: Mark) -> MoveStep<D> {
         match std::mem::replace(self, Self::No) {
             Self::Turning(other, slot, mark) if mark == arrived => {
                 *self = Self::Yielding(other, slot);
-                Step::Yield
+                MoveStep::Yield
             }
             state => {
                 *self = state;
-                Step::Nothing
+                MoveStep::Nothing
             }
         }
     }
 
     /// The connector did not become quiet in time, and goes on.
-    pub fn stayed(&mut self) -> Step<D> {
+    pub fn stayed(&mut self) -> MoveStep<D> {
         match std::mem::replace(self, Self::No) {
             Self::Yielding(other, slot) => {
                 *self = Self::Returning(slot);
-                Step::Return(other)
+                MoveStep::Return(other)
             }
             state => {
                 *self = state;
-                Step::Nothing
+                MoveStep::Nothing
             }
         }
     }
 
     /// The session's connection has ended, and the client stays.
-    pub fn ended(&mut self) -> Step<D> {
+    pub fn ended(&mut self) -> MoveStep<D> {
         match std::mem::replace(self, Self::No) {
             Self::Dialing(slot) => {
                 *self = Self::Replacing(slot);
-                Step::Nothing
+                MoveStep::Nothing
             }
             Self::Turning(other, slot, _) | Self::Yielding(other, slot) => {
                 *self = Self::Started(slot);
-                Step::Start(other)
+                MoveStep::Start(other)
             }
-            Self::No | Self::Started(_) | Self::Returning(_) | Self::Replacing(_) => Step::Redial,
+            Self::No | Self::Started(_) | Self::Returning(_) | Self::Replacing(_) => MoveStep::Redial,
         }
     }
 
@@ -215,10 +215,10 @@ mod tests {
 
     fn yielding() -> Test {
         let mut moving = dialing();
-        assert_eq!(moving.dialed(Some("other")), Step::Turn);
+        assert_eq!(moving.dialed(Some("other")), MoveStep::Turn);
         moving.turn(Mark(7));
-        assert_eq!(moving.marked(Mark(6)), Step::Nothing, "an earlier switch");
-        assert_eq!(moving.marked(Mark(7)), Step::Yield);
+        assert_eq!(moving.marked(Mark(6)), MoveStep::Nothing, "an earlier switch");
+        assert_eq!(moving.marked(Mark(7)), MoveStep::Yield);
         moving
     }
 
@@ -226,7 +226,7 @@ mod tests {
     fn a_session_moves_once_its_connector_has_served_its_events() {
         let mut moving = yielding();
         assert!(moving.keeps_events() && moving.is_yielding());
-        assert_eq!(moving.ended(), Step::Start("other"));
+        assert_eq!(moving.ended(), MoveStep::Start("other"));
         assert!(moving.keeps_events(), "until the new connector is released");
         assert_eq!(moving.released(), Some("slot"));
         assert!(!moving.is_moving());
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_connector_that_does_not_become_quiet_goes_on() {
         let mut moving = yielding();
-        assert_eq!(moving.stayed(), Step::Return("other"));
+        assert_eq!(moving.stayed(), MoveStep::Return("other"));
         assert!(moving.keeps_events(), "until the connector is released");
         assert_eq!(moving.released(), None);
         assert!(!moving.is_moving());
@@ -246,24 +246,24 @@ mod tests {
         let mut moving = dialing();
         assert_eq!(moving.begin("second"), Err("second"), "one move at a time");
         assert!(!moving.keeps_events());
-        assert_eq!(moving.dialed(None), Step::Nothing);
+        assert_eq!(moving.dialed(None), MoveStep::Nothing);
         assert!(!moving.is_moving());
     }
 
     #[test]
     fn a_loss_during_the_move_uses_the_other_connection_at_once() {
         let mut moving = dialing();
-        assert_eq!(moving.ended(), Step::Nothing, "the dial is in progress");
+        assert_eq!(moving.ended(), MoveStep::Nothing, "the dial is in progress");
         assert!(!moving.keeps_events());
-        assert_eq!(moving.dialed(Some("other")), Step::Start("other"));
+        assert_eq!(moving.dialed(Some("other")), MoveStep::Start("other"));
         let mut moving = dialing();
-        assert_eq!(moving.ended(), Step::Nothing);
-        assert_eq!(moving.dialed(None), Step::Redial);
+        assert_eq!(moving.ended(), MoveStep::Nothing);
+        assert_eq!(moving.dialed(None), MoveStep::Redial);
         assert!(!moving.is_moving());
         let mut moving = dialing();
-        assert_eq!(moving.dialed(Some("other")), Step::Turn);
-        assert_eq!(moving.ended(), Step::Start("other"));
-        assert_eq!(moving.ended(), Step::Redial, "the other connection was lost as well");
+        assert_eq!(moving.dialed(Some("other")), MoveStep::Turn);
+        assert_eq!(moving.ended(), MoveStep::Start("other"));
+        assert_eq!(moving.ended(), MoveStep::Redial, "the other connection was lost as well");
         assert!(!moving.is_moving());
     }
 
@@ -302,7 +302,7 @@ mod tests {
                     Input::Begin => {
                         let was_moving = moving.is_moving();
                         prop_assert_eq!(moving.begin(()).is_ok(), !was_moving);
-                        Step::Nothing
+                        MoveStep::Nothing
                     }
                     Input::Dialed(true) => {
                         dialed += 1;
@@ -314,22 +314,22 @@ mod tests {
                     Input::Ended => {
                         let has_other = moving.has_other();
                         let step = moving.ended();
-                        prop_assert_eq!(has_other, step != Step::Redial);
+                        prop_assert_eq!(has_other, step != MoveStep::Redial);
                         step
                     }
                     Input::Released => {
                         moving.released();
-                        Step::Nothing
+                        MoveStep::Nothing
                     }
-                    Input::Stop => moving.stop().map_or(Step::Nothing, Step::Dismiss),
+                    Input::Stop => moving.stop().map_or(MoveStep::Nothing, MoveStep::Dismiss),
                 };
                 match step {
-                    Step::Turn => {
+                    MoveStep::Turn => {
                         mark = Mark(mark.0 + 1);
                         moving.turn(mark);
                     }
-                    Step::Start(other) | Step::Return(other) | Step::Dismiss(other) => used.push(other),
-                    Step::Nothing | Step::Yield | Step::Redial => {}
+                    MoveStep::Start(other) | MoveStep::Return(other) | MoveStep::Dismiss(other) => used.push(other),
+                    MoveStep::Nothing | MoveStep::Yield | MoveStep::Redial => {}
                 }
             }
             used.extend(moving.stop());

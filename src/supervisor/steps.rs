@@ -32,7 +32,7 @@ pub enum Successor {
 
 /// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum EndStep {
     /// Report the loss to the upstream, which may reserve a place at another endpoint.
     ReportLoss,
     /// Record the loss as the start of the gap that the next connection reports.
@@ -88,8 +88,8 @@ impl End {
 ///   their outcomes follow.
 /// - Unwritten events are kept before the span is settled: the next connector may be released after that.
 /// - Events that only a move has kept fail before the server is dialed again: later events fail as they arrive.
-pub fn steps(end: End) -> &'static [Step] {
-    use Step::*;
+pub fn steps(end: End) -> &'static [EndStep] {
+    use EndStep::*;
     match end {
         End::Moved => &[EndSpan, SettleSpan, NoteLoss, Settle, Send, Beat, TakeOther],
         End::Stopped => &[EndSpan, Settle, GiveUp, Send],
@@ -109,7 +109,7 @@ pub fn steps(end: End) -> &'static [Step] {
 mod tests {
     use std::time::Duration;
 
-    use super::{Step::*, *};
+    use super::{EndStep::*, *};
     use crate::supervisor::{Verdict, loss::SessionEnd};
 
     const ENDS: [End; 7] = [
@@ -123,7 +123,7 @@ mod tests {
     ];
 
     /// The place of a step, if it is one of these.
-    fn place(steps: &[Step], wanted: Step) -> Option<usize> {
+    fn place(steps: &[EndStep], wanted: EndStep) -> Option<usize> {
         steps.iter().position(|step| *step == wanted)
     }
 
@@ -153,7 +153,7 @@ mod tests {
     /// For each end: how the connection's events and the kept ones end, and what takes the place of the connection.
     #[test]
     fn each_end_has_its_steps() {
-        let table: [(End, &[Step], &[Step]); 7] = [
+        let table: [(End, &[EndStep], &[EndStep]); 7] = [
             (End::Moved, &[Beat, TakeOther], &[Keep, FailKept, Log, Redial, EndSession, ReportLoss]),
             (End::Stopped, &[GiveUp], &[Keep, TakeOther, Redial, EndSession, Detach]),
             (End::Forgotten, &[], &[Keep, GiveUp, TakeOther, Redial, EndSession, Detach]),

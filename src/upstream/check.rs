@@ -21,7 +21,7 @@ use super::{
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind},
     net::Network,
-    policy::{Check, CheckKind, Range},
+    policy::{CheckKind, ProbeCheck, Range},
     settings::{Upstream, UpstreamUrl},
     wire::{CloseFrame, Incoming, Link, LinkError, LivenessConfig, Role},
 };
@@ -70,7 +70,7 @@ pub(super) async fn check(
     settings: Arc<Upstream>,
     url: UpstreamUrl,
 ) -> Result<(), Failure> {
-    let Check { kind, path, timeout } = &settings.pool.check;
+    let ProbeCheck { kind, path, timeout } = &settings.pool.check;
     let limit = timeout.unwrap_or(settings.connect_timeout);
     let url = match path {
         Some(path) => at(&url, path),

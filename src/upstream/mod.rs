@@ -96,7 +96,7 @@ pub struct Upstream {
 }
 
 /// A wait until a session may dial. It holds the session's place in the queue.
-pub struct Turn(shared::Turn);
+pub struct DialTurn(shared::QueuePlaces);
 
 // === impl Upstream ===
 
@@ -296,11 +296,11 @@ impl Upstream {
     }
 
     /// Waits from now on for the moment when the session may dial.
-    pub fn turn(&self) -> Turn {
-        Turn(self.shared.turn())
+    pub fn turn(&self) -> DialTurn {
+        DialTurn(self.shared.turn())
     }
 
-    /// A session begins to wait for [`Turn::room`].
+    /// A session begins to wait for [`DialTurn::room`].
     pub fn expect_room(&self) {
         self.shared.expect_room();
     }
@@ -330,9 +330,9 @@ impl Upstream {
     }
 }
 
-// === impl Turn ===
+// === impl DialTurn ===
 
-impl Turn {
+impl DialTurn {
     /// Resolves when an endpoint has come up: for a session that found all of them down.
     pub fn ready(self) -> impl Future<Output = ()> + 'static {
         self.0.ready()

@@ -13,7 +13,7 @@ use actix::Message;
 
 use super::{
     Endpoint, Lease, Upstream,
-    moves::{Begun, Cause, Moves, Next, Outcome, Report},
+    moves::{Begun, Cause, DrainReport, MoveOutcome, Moves, Next},
     pool::Pick,
     shared::{Shared, lock},
 };
@@ -42,7 +42,7 @@ pub struct Move(pub MoveSlot);
 pub struct MoveSlot {
     shared: Arc<Shared>,
     begun: Begun,
-    outcome: Outcome,
+    outcome: MoveOutcome,
 }
 
 /// A session that can move, until this is dropped.
@@ -143,7 +143,7 @@ impl Shared {
             let next = self.moves().next(now, policy.rate, |mover| mover.quiet.get());
             match next {
                 Next::Move(begun, mover) => {
-                    let slot = MoveSlot { shared: Arc::clone(self), begun, outcome: Outcome::Stayed };
+                    let slot = MoveSlot { shared: Arc::clone(self), begun, outcome: MoveOutcome::Stayed };
                     // A session that is over drops the slot.
                     mover.session.notify(Move(slot));
                 }
@@ -159,7 +159,7 @@ impl Shared {
         let mut pool = self.pool();
         let mut moves = self.moves();
         let reports = moves.set_sources(pool.sources(), now);
-        if reports.iter().any(|report| matches!(report, Report::Drained(_))) && pool.forget_unlisted() {
+        if reports.iter().any(|report| matches!(report, DrainReport::Drained(_))) && pool.forget_unlisted() {
             self.publish(&pool);
         }
         if let Some(rebalance) = policy.rebalance.filter(|_| moves.can_rebalance(now))
@@ -177,23 +177,23 @@ impl Shared {
         }
     }
 
-    fn log_report(&self, report: &Report, now: Instant) {
+    fn log_report(&self, report: &DrainReport, now: Instant) {
         let settings = self.settings();
         let upstream = &settings.name;
         match report {
-            Report::Draining(endpoint, movable) => log::info!(
+            DrainReport::Draining(endpoint, movable) => log::info!(
                 "endpoint draining upstream={upstream} endpoint={} sessions={} movable={movable}",
                 Quoted(&endpoint.url().label()),
                 endpoint.sessions(),
             ),
-            Report::Drained(source) => log::info!(
+            DrainReport::Drained(source) => log::info!(
                 "endpoint drained upstream={upstream} endpoint={} moved={} stayed={} took={}ms",
                 Quoted(&source.endpoint.url().label()),
                 source.moved,
                 source.stayed,
                 now.saturating_duration_since(source.since).as_millis(),
             ),
-            Report::Resumed(source) => log::info!(
+            DrainReport::Resumed(source) => log::info!(
                 "endpoint in use again upstream={upstream} endpoint={} moved={} sessions={}",
                 Quoted(&source.endpoint.url().label()),
                 source.moved,
@@ -218,7 +218,7 @@ impl MoveSlot {
 
     /// The session has another connection.
     pub fn moved(mut self) {
-        self.outcome = Outcome::Moved;
+        self.outcome = MoveOutcome::Moved;
     }
 
     /// Counts a log line about a move. Returns what it says about suppressed ones; `None` if it is suppressed.

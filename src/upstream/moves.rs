@@ -60,7 +60,7 @@ pub struct Begun {
 
 /// How a move has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum MoveOutcome {
     /// The session has another connection.
     Moved,
     /// The session has the connection that it had.
@@ -80,18 +80,18 @@ pub enum Next<S> {
 
 /// A change in the drain of an endpoint, for the log.
 #[derive(Debug)]
-pub enum Report {
+pub enum DrainReport {
     /// It drains now; that many of its sessions can move.
     Draining(Arc<Endpoint>, usize),
     /// Its last session has left.
-    Drained(Source),
+    Drained(DrainingEndpoint),
     /// It is used again. Sessions that have not moved stay.
-    Resumed(Source),
+    Resumed(DrainingEndpoint),
 }
 
 /// An endpoint whose sessions move away.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub struct DrainingEndpoint {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
     /// Since when.
@@ -124,7 +124,7 @@ pub struct Moves<S> {
     last_id: u64,
     /// The sessions that will move, ordered by time.
     due: BTreeSet<(Instant, u64)>,
-    sources: Vec<Source>,
+    sources: Vec<DrainingEndpoint>,
     /// When the next move may begin.
     next: Option<Instant>,
     running: usize,
@@ -250,9 +250,9 @@ impl<S: Clone> Moves<S> {
         &mut self,
         draining: impl Iterator<Item = &'a Arc<Endpoint>>,
         now: Instant,
-    ) -> Vec<Report> {
+    ) -> Vec<DrainReport> {
         let draining: Vec<_> = draining.collect();
-        let is_over = |source: &Source| {
+        let is_over = |source: &DrainingEndpoint| {
             let is_leaving = source.running > 0 && source.endpoint.sessions() == 0;
             !is_leaving && !draining.iter().any(|endpoint| Arc::ptr_eq(endpoint, &source.endpoint))
         };
@@ -261,14 +261,14 @@ impl<S: Clone> Moves<S> {
         for source in over {
             self.wish_all(&source.endpoint, |entry| entry.own_wish(now));
             let is_empty = source.endpoint.sessions() == 0;
-            reports.push(if is_empty { Report::Drained(source) } else { Report::Resumed(source) });
+            reports.push(if is_empty { DrainReport::Drained(source) } else { DrainReport::Resumed(source) });
         }
         for endpoint in draining {
             if self.source(endpoint).is_none() {
                 let endpoint = Arc::clone(endpoint);
                 let movable = self.wish_all(&endpoint, |_| Some((now, Cause::Drain)));
-                reports.push(Report::Draining(Arc::clone(&endpoint), movable));
-                self.sources.push(Source { endpoint, since: now, moved: 0, stayed: 0, running: 0 });
+                reports.push(DrainReport::Draining(Arc::clone(&endpoint), movable));
+                self.sources.push(DrainingEndpoint { endpoint, since: now, moved: 0, stayed: 0, running: 0 });
             }
         }
         reports
@@ -348,7 +348,7 @@ impl<S: Clone> Moves<S> {
         }
     }
 
-    fn source(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut Source> {
+    fn source(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut DrainingEndpoint> {
         self.sources.iter_mut().find(|source| Arc::ptr_eq(&source.endpoint, endpoint))
     }
 
@@ -388,11 +388,11 @@ impl<S: Clone> Moves<S> {
     }
 
     /// A move has ended. A session that stayed is tried again later, unless its endpoint is used again.
-    pub fn ended(&mut self, begun: &Begun, outcome: Outcome, now: Instant) {
+    pub fn ended(&mut self, begun: &Begun, outcome: MoveOutcome, now: Instant) {
         self.running -= 1;
         if begun.cause == Cause::Rebalance {
             self.rebalancing -= 1;
-            if outcome == Outcome::Stayed {
+            if outcome == MoveOutcome::Stayed {
                 self.rebalance_after = Some(now + REBALANCE_PAUSE);
             }
         }
@@ -400,8 +400,8 @@ impl<S: Clone> Moves<S> {
             // A move that began before the endpoint drained is not among them.
             source.running = source.running.saturating_sub(1);
             match outcome {
-                Outcome::Moved => source.moved += 1,
-                Outcome::Stayed => source.stayed += 1,
+                MoveOutcome::Moved => source.moved += 1,
+                MoveOutcome::Stayed => source.stayed += 1,
             }
         }
         let drains = self.is_source(&begun.from);
@@ -410,9 +410,9 @@ impl<S: Clone> Moves<S> {
         entry.attempts = entry.attempts.saturating_add(1);
         let later = now + retry(entry.attempts);
         let wish = match outcome {
-            Outcome::Moved => None,
-            Outcome::Stayed if drains => Some((later, Cause::Drain)),
-            Outcome::Stayed => entry.own_wish(later),
+            MoveOutcome::Moved => None,
+            MoveOutcome::Stayed if drains => Some((later, Cause::Drain)),
+            MoveOutcome::Stayed => entry.own_wish(later),
         };
         self.set_wish(begun.id, wish);
     }

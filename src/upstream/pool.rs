@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::member::{Blame, Fitness, LOSSES_MAX, Member, State, Use};
+use self::member::{Blame, Fitness, LOSSES_MAX, Member, Reachability, Use};
 pub use self::operator::{DrainReason, EndpointOverview, OrderError, OutageOverview};
 use super::{
     Endpoint, Lease,
@@ -184,7 +184,7 @@ impl Pool {
     pub fn down(&self) -> Option<&Failure> {
         let mut latest: Option<(Option<Instant>, &Failure)> = None;
         for member in self.members.iter().filter(|member| !member.is_draining) {
-            let State::Down(reason) = &member.state else { return None };
+            let Reachability::Down(reason) = &member.state else { return None };
             if latest.is_none_or(|(since, _)| since <= member.outage) {
                 latest = Some((member.outage, reason));
             }
@@ -313,7 +313,7 @@ impl Pool {
         // A server that restarts loses all of its connections at once, which is no reason to leave it out.
         let is_dial = matches!(failure.kind, FailureKind::Connect(_));
         // An endpoint that is down comes back with a probe, not after a time.
-        let is_down = matches!(member.state, State::Down(_));
+        let is_down = matches!(member.state, Reachability::Down(_));
         let counts = is_dial && !is_down && matches!(blame, Blame::Unreachable | Blame::Lost | Blame::Unfit);
         if change != Change::Nothing || !counts || !member.outlier.failed(now, policy) {
             return change;

@@ -83,7 +83,7 @@ pub(super) struct Shared {
 }
 
 /// A wait until a session may dial.
-pub(super) struct Turn {
+pub(super) struct QueuePlaces {
     ready: Waiter,
     room: Waiter,
 }
@@ -291,8 +291,8 @@ impl Shared {
     }
 
     /// Waits in both queues.
-    pub(super) fn turn(&self) -> Turn {
-        Turn { ready: self.ready.wait(), room: self.room.wait() }
+    pub(super) fn turn(&self) -> QueuePlaces {
+        QueuePlaces { ready: self.ready.wait(), room: self.room.wait() }
     }
 
     /// A session begins to wait for room.
@@ -455,9 +455,9 @@ impl Shared {
     }
 }
 
-// === impl Turn ===
+// === impl QueuePlaces ===
 
-impl Turn {
+impl QueuePlaces {
     /// Resolves when an endpoint has come up.
     pub(super) async fn ready(self) {
         let Self { ready, room } = self;

@@ -24,7 +24,7 @@ const HEADERS_MAX: usize = 100;
 const ROOM: usize = 1024;
 
 /// A request's head, and the bytes received after it. No `Debug` form here: see `RequestContext`.
-pub(super) struct Request {
+pub(super) struct ReceivedRequest {
     pub(super) head: RequestHead,
     /// Bytes received after the head.
     pub(super) rest: Vec<u8>,
@@ -70,13 +70,13 @@ pub(super) async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     early: Vec<u8>,
     max: usize,
-) -> Result<Request, End> {
+) -> Result<ReceivedRequest, End> {
     let mut reader = Reader::default();
     let mut bytes = early;
     loop {
         more(stream, &mut bytes, max).await.map_err(|_| End::Gone)?;
         if let Some((head, length)) = reader.read(&bytes).map_err(End::Refused)? {
-            return Ok(Request { head, rest: bytes.split_off(length) });
+            return Ok(ReceivedRequest { head, rest: bytes.split_off(length) });
         }
         if bytes.len() >= max {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;

@@ -34,7 +34,7 @@ use self::{
     context::RequestContext,
     first_dial::{dial_first, preferred},
     forward::SessionNames,
-    head::{End, Request},
+    head::{End, ReceivedRequest},
     plain::Plain,
     target::target,
 };
@@ -173,7 +173,7 @@ impl Handshake {
         None
     }
 
-    async fn answer(mut self, Request { head, mut rest }: Request) {
+    async fn answer(mut self, ReceivedRequest { head, mut rest }: ReceivedRequest) {
         let unanswered = self.worker.server.registry.status().answer();
         let listener = &self.configuration.listener;
         let chain = Chain::new(self.peer, self.stream.is_secure(), &head.headers, &listener.trusted_proxies);

@@ -66,7 +66,7 @@ pub struct TlsClient {
 }
 
 /// The files of an upstream as they were read last.
-pub struct Loaded {
+pub struct LoadedClientTls {
     config: Arc<ClientConfig>,
     accepts: Accepts,
     /// The certificates with the keys of the settings that name their files.
@@ -90,7 +90,7 @@ struct AcceptsAll(Arc<CryptoProvider>);
 // === impl ClientFiles ===
 
 impl Load for ClientFiles {
-    type Loaded = Loaded;
+    type Loaded = LoadedClientTls;
     type Problem = (ClientFileRole, String);
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -98,7 +98,7 @@ impl Load for ClientFiles {
         self.ca.iter().cloned().chain(own).collect()
     }
 
-    fn load(&self, texts: &Texts) -> Result<Loaded, Vec<(ClientFileRole, String)>> {
+    fn load(&self, texts: &Texts) -> Result<LoadedClientTls, Vec<(ClientFileRole, String)>> {
         use ClientFileRole as Role;
         let mut certificates = Vec::new();
         let listed = self.ca.as_ref().map(|ca| texts.parsed(ca, pem::certificates));
@@ -124,10 +124,10 @@ impl Load for ClientFiles {
         let own = identity.as_ref().and_then(|identity| Certificate::parse(identity.chain.first()?).ok());
         certificates.extend(own.map(|own| ("tls.cert".to_owned(), own)));
         let (config, accepts) = self.config(listed.unwrap_or_default(), identity)?;
-        Ok(Loaded { config: Arc::new(config), accepts, certificates })
+        Ok(LoadedClientTls { config: Arc::new(config), accepts, certificates })
     }
 
-    fn certificates(loaded: &Loaded) -> &[(String, Certificate)] {
+    fn certificates(loaded: &LoadedClientTls) -> &[(String, Certificate)] {
         &loaded.certificates
     }
 

@@ -63,7 +63,7 @@ pub struct TlsServer {
 }
 
 /// The files of a listener as they were read last.
-pub struct Loaded {
+pub struct LoadedServerTls {
     config: Arc<ServerConfig>,
     /// The certificates with the keys of the settings that name their files.
     certificates: Vec<(String, Certificate)>,
@@ -105,7 +105,7 @@ pub enum NotSecured {
 // === impl ServerFiles ===
 
 impl Load for ServerFiles {
-    type Loaded = Loaded;
+    type Loaded = LoadedServerTls;
     type Problem = FileProblem;
 
     fn paths(&self) -> Vec<PathBuf> {
@@ -113,7 +113,7 @@ impl Load for ServerFiles {
         pairs.chain(self.clients.iter().map(|clients| clients.ca.clone())).collect()
     }
 
-    fn load(&self, texts: &Texts) -> Result<Loaded, Vec<FileProblem>> {
+    fn load(&self, texts: &Texts) -> Result<LoadedServerTls, Vec<FileProblem>> {
         let (mut problems, mut keys, mut certificates) = (Vec::new(), Vec::new(), Vec::new());
         for (number, files) in self.certificates.iter().enumerate() {
             let (cert, key) = (FileRole::Certificate(number), FileRole::Key(number));
@@ -152,14 +152,14 @@ impl Load for ServerFiles {
                         text: format!("TLS cannot be set up: {error}"),
                     }]
                 })?;
-                return Ok(Loaded { config: Arc::new(config), certificates });
+                return Ok(LoadedServerTls { config: Arc::new(config), certificates });
             }
             Ok(_) => {}
         }
         Err(problems)
     }
 
-    fn certificates(loaded: &Loaded) -> &[(String, Certificate)] {
+    fn certificates(loaded: &LoadedServerTls) -> &[(String, Certificate)] {
         &loaded.certificates
     }
 

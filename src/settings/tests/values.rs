@@ -230,7 +230,7 @@ fn endpoints_of_an_upstream() {
             hash: HashKey::Header("x-user".to_owned()),
             slow_start: 10 * second,
             probe: ProbeTimes { min: second / 100, max: second / 100 },
-            check: Check {
+            check: ProbeCheck {
                 kind: CheckKind::Http(vec![Range::new(204, 204).unwrap()]),
                 path: Some("/up?a".to_owned()),
                 timeout: Some(9 * second),

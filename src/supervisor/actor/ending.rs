@@ -21,7 +21,7 @@ use crate::{
         child::Redial,
         children::Next,
         loss::{self, Connection, Fate, SessionEnd, fail_unsettled},
-        steps::{End, Step, steps},
+        steps::{End, EndStep, steps},
     },
     upstream::Lease,
     wire::CloseFrame,
@@ -129,32 +129,32 @@ impl Supervisor {
         self.moving.has_other() && !is_over
     }
 
-    fn take_end_step(&mut self, step: Step, ending: &mut Ending, ctx: &mut Context<Self>) {
+    fn take_end_step(&mut self, step: EndStep, ending: &mut Ending, ctx: &mut Context<Self>) {
         let generation = ending.generation;
         match step {
-            Step::ReportLoss => ending.elsewhere = self.report_loss(ending),
-            Step::NoteLoss => self.note_loss(ending),
-            Step::EndSpan => self.held.ended(generation),
-            Step::Keep => self.keep_left(generation, &mut ending.ended, ctx),
-            Step::SettleSpan => self.held.settled(generation),
-            Step::FailKept => ending.outcomes.extend(self.fail_kept()),
-            Step::Settle => self.settle(ending),
-            Step::GiveUp => ending.outcomes.extend(self.give_up()),
-            Step::Send => self.send_back(mem::take(&mut ending.outcomes)),
-            Step::Detach => _ = self.attach(None),
-            Step::Beat if ending.had_journal => self.beat(ctx),
-            Step::Beat => {}
-            Step::TakeOther => {
+            EndStep::ReportLoss => ending.elsewhere = self.report_loss(ending),
+            EndStep::NoteLoss => self.note_loss(ending),
+            EndStep::EndSpan => self.held.ended(generation),
+            EndStep::Keep => self.keep_left(generation, &mut ending.ended, ctx),
+            EndStep::SettleSpan => self.held.settled(generation),
+            EndStep::FailKept => ending.outcomes.extend(self.fail_kept()),
+            EndStep::Settle => self.settle(ending),
+            EndStep::GiveUp => ending.outcomes.extend(self.give_up()),
+            EndStep::Send => self.send_back(mem::take(&mut ending.outcomes)),
+            EndStep::Detach => _ = self.attach(None),
+            EndStep::Beat if ending.had_journal => self.beat(ctx),
+            EndStep::Beat => {}
+            EndStep::TakeOther => {
                 let step = self.moving.ended();
                 self.take_step(step, ctx);
             }
-            Step::Log => self.report_replaced(ending),
-            Step::EndMove => {
+            EndStep::Log => self.report_replaced(ending),
+            EndStep::EndMove => {
                 self.stop_moving();
                 self.fail_moving();
             }
-            Step::Redial => self.redial_lost(ending, ctx),
-            Step::EndSession => self.end_session(ending),
+            EndStep::Redial => self.redial_lost(ending, ctx),
+            EndStep::EndSession => self.end_session(ending),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
     log::Quoted,
     supervisor::{
         child::{Child, Redial},
-        moving::Step,
+        moving::MoveStep,
     },
     upstream::{DialError, Dialed, Endpoint, MoveSlot, moves::Cause},
 };
@@ -90,17 +90,17 @@ impl Supervisor {
     /// The connector could not yield in time.
     pub(super) fn connector_stayed(&mut self, ctx: &mut Context<Self>) {
         let step = self.moving.stayed();
-        if matches!(step, Step::Return(_)) {
+        if matches!(step, MoveStep::Return(_)) {
             self.log_stay_busy();
         }
         self.take_step(step, ctx);
     }
 
     /// Takes the next step of a move. Returns false if the move does not handle the loss of the connection.
-    pub(super) fn take_step(&mut self, step: Step<Box<Dialed>>, ctx: &mut Context<Self>) -> bool {
+    pub(super) fn take_step(&mut self, step: MoveStep<Box<Dialed>>, ctx: &mut Context<Self>) -> bool {
         match step {
-            Step::Nothing => {}
-            Step::Turn => {
+            MoveStep::Nothing => {}
+            MoveStep::Turn => {
                 if let Some(mark) = self.attach(None) {
                     self.moving.turn(mark);
                 }
@@ -108,14 +108,14 @@ impl Supervisor {
                     place.switched = Some(Instant::now());
                 }
             }
-            Step::Yield => {
+            MoveStep::Yield => {
                 let until = Instant::now() + self.grace();
                 if let Some(connector) = self.children.own().and_then(Child::connector) {
                     Edge::to(connector).notify(Yield { until });
                 }
             }
-            Step::Start(other) => self.start_other(*other, ctx),
-            Step::Return(other) => {
+            MoveStep::Start(other) => self.start_other(*other, ctx),
+            MoveStep::Return(other) => {
                 self.dismiss(*other);
                 let generation = self.children.own().map(Child::generation);
                 // What it has not written yet precedes what it gets next.
@@ -124,8 +124,8 @@ impl Supervisor {
                 generation.into_iter().for_each(|generation| self.held.up(generation));
                 self.release();
             }
-            Step::Dismiss(other) => self.dismiss(*other),
-            Step::Redial => return false,
+            MoveStep::Dismiss(other) => self.dismiss(*other),
+            MoveStep::Redial => return false,
         }
         true
     }

@@ -38,7 +38,9 @@ fn the_sessions_of_an_endpoint_that_drains_move_at_the_pace_until_it_is_empty() 
     (30..40).for_each(|session| _ = moves.add(&other, session, None, start));
     assert!(matches!(moves.next(start, 10, |_| true), Next::Never));
     let reports = moves.set_sources([&draining].into_iter(), start);
-    assert!(matches!(&reports[..], [Report::Draining(endpoint, 30)] if Arc::ptr_eq(endpoint, &draining)));
+    assert!(
+        matches!(&reports[..], [DrainReport::Draining(endpoint, 30)] if Arc::ptr_eq(endpoint, &draining))
+    );
     assert!(moves.set_sources([&draining].into_iter(), start).is_empty(), "it is known");
     let mut now = start;
     let mut moved = Vec::new();
@@ -50,7 +52,7 @@ fn the_sessions_of_an_endpoint_that_drains_move_at_the_pace_until_it_is_empty() 
                 if leases.is_empty() {
                     assert!(moves.set_sources([].into_iter(), now).is_empty(), "its last move has not ended");
                 }
-                moves.ended(&begun, Outcome::Moved, now);
+                moves.ended(&begun, MoveOutcome::Moved, now);
                 assert_eq!(begun.cause, Cause::Drain);
                 moved.push(session);
             }
@@ -62,7 +64,7 @@ fn the_sessions_of_an_endpoint_that_drains_move_at_the_pace_until_it_is_empty() 
     moved.sort_unstable();
     assert_eq!(moved, (0..30).collect::<Vec<_>>());
     let reports = moves.set_sources([].into_iter(), now);
-    let [Report::Drained(source)] = &reports[..] else { panic!("{reports:?}") };
+    let [DrainReport::Drained(source)] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!((source.moved, source.stayed, source.since), (30, 0, start));
     assert!(!moves.has_sources());
 }
@@ -96,7 +98,7 @@ fn at_most_as_many_moves_are_in_progress_as_may_begin_in_a_second() {
     begun.append(&mut begin(&mut moves, start + SECOND, 2, |_| true));
     assert_eq!(begun.len(), 2);
     assert!(matches!(moves.next(start + 9 * SECOND, 2, |_| true), Next::Never), "two are in progress");
-    moves.ended(&begun[0].0, Outcome::Moved, start + 9 * SECOND);
+    moves.ended(&begun[0].0, MoveOutcome::Moved, start + 9 * SECOND);
     assert!(matches!(moves.next(start + 9 * SECOND, 2, |_| true), Next::Move(..)));
 }
 
@@ -109,7 +111,7 @@ fn a_session_that_stayed_is_tried_again_after_growing_pauses() {
     let mut pauses = Vec::new();
     for _ in 0..8 {
         let (begun, _) = begin(&mut moves, now, 10, |_| true).pop().expect("a move is due");
-        moves.ended(&begun, Outcome::Stayed, now);
+        moves.ended(&begun, MoveOutcome::Stayed, now);
         let Next::At(next) = moves.next(now, 10, |_| true) else { panic!("it is tried again") };
         pauses.push((next - now).as_secs());
         now = next;
@@ -126,9 +128,9 @@ fn an_endpoint_that_is_used_again_keeps_the_sessions_that_have_not_moved() {
     moves.set_sources([&draining].into_iter(), start);
     let (begun, _) = begin(&mut moves, start, 10, |_| true).pop().unwrap();
     let reports = moves.set_sources([].into_iter(), start + SECOND);
-    let [Report::Resumed(source)] = &reports[..] else { panic!("{reports:?}") };
+    let [DrainReport::Resumed(source)] = &reports[..] else { panic!("{reports:?}") };
     assert_eq!((source.moved, source.stayed), (0, 0));
-    moves.ended(&begun, Outcome::Stayed, start + SECOND);
+    moves.ended(&begun, MoveOutcome::Stayed, start + SECOND);
     assert!(matches!(moves.next(start + 2 * SECOND, 10, |_| true), Next::At(next) if next == old_at));
 }
 
@@ -144,7 +146,7 @@ fn an_old_connection_is_replaced_and_a_new_one_counts_from_its_own_start() {
     assert_eq!((begun.cause, session), (Cause::Age, 1));
     moves.remove(first);
     moves.add(&only, 1, Some(later + 4 * SECOND), later);
-    moves.ended(&begun, Outcome::Moved, later);
+    moves.ended(&begun, MoveOutcome::Moved, later);
     assert!(matches!(moves.next(later, 10, |_| true), Next::At(next) if next == start + 5 * SECOND));
 }
 
@@ -160,7 +162,7 @@ fn an_overloaded_endpoint_gives_away_as_many_as_asked_and_no_session_twice() {
         now += SECOND;
         let (begun, session) = begin(&mut moves, now, 10, |_| true).pop().unwrap();
         assert_eq!(begun.cause, Cause::Rebalance);
-        let outcome = if session == 3 { Outcome::Stayed } else { Outcome::Moved };
+        let outcome = if session == 3 { MoveOutcome::Stayed } else { MoveOutcome::Moved };
         moves.ended(&begun, outcome, now);
     }
     assert!(begin(&mut moves, now + SECOND, 10, |_| true).is_empty(), "no second attempt");
@@ -265,14 +267,14 @@ proptest! {
                 }
                 Step::End(at, moved) if !running.is_empty() => {
                     let begun = running.swap_remove(at % running.len());
-                    moves.ended(&begun, if moved { Outcome::Moved } else { Outcome::Stayed }, now);
+                    moves.ended(&begun, if moved { MoveOutcome::Moved } else { MoveOutcome::Stayed }, now);
                 }
                 Step::Pass(ms) => now += MS * ms as u32,
                 _ => {}
             }
         }
         prop_assert!(most_within_a_second(&begins) <= rate as usize + 1);
-        running.iter().for_each(|begun| moves.ended(begun, Outcome::Moved, now));
+        running.iter().for_each(|begun| moves.ended(begun, MoveOutcome::Moved, now));
         ids.iter().for_each(|(id, ..)| _ = moves.remove(*id));
         prop_assert!(moves.rebalancing == 0 && moves.due.is_empty() && moves.running == 0);
     }
@@ -289,12 +291,12 @@ fn a_session_whose_end_is_announced_moves_once_and_is_tried_again() {
     let begun = begin(&mut moves, start, 10, |_| true);
     let [(one, 1)] = &begun[..] else { panic!("{begun:?}") };
     assert_eq!(one.cause, Cause::Announced);
-    moves.ended(one, Outcome::Stayed, start);
+    moves.ended(one, MoveOutcome::Stayed, start);
     let later = begin(&mut moves, start + 2 * SECOND, 10, |_| true);
     let [(one, 1)] = &later[..] else { panic!("{later:?}") };
     assert_eq!(one.cause, Cause::Announced, "the upstream ends the connection, whatever its age");
     moves.remove(leaving);
-    moves.ended(one, Outcome::Moved, start + 2 * SECOND);
+    moves.ended(one, MoveOutcome::Moved, start + 2 * SECOND);
     assert!(moves.announce(leaving, start).is_none(), "the connection has ended");
     assert!(matches!(moves.next(start + 99 * SECOND, 10, |_| true), Next::Never), "the other one stays");
     moves.remove(staying);
@@ -309,7 +311,7 @@ fn an_end_that_is_announced_during_a_move_is_not_forgotten() {
     let begun = begin(&mut moves, start, 10, |_| true);
     assert_eq!(begun[0].0.cause, Cause::Age);
     assert!(moves.announce(id, start).is_some());
-    moves.ended(&begun[0].0, Outcome::Stayed, start);
+    moves.ended(&begun[0].0, MoveOutcome::Stayed, start);
     let begun = begin(&mut moves, start + 2 * SECOND, 10, |_| true);
     assert_eq!(begun[0].0.cause, Cause::Announced);
 }
@@ -332,7 +334,7 @@ fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
     assert!(matches!(&begun[..], [(begun, _)] if begun.cause == Cause::Operator), "one a second: {begun:?}");
     assert_eq!(moves.abort(&of_it, start), 3);
     assert_eq!(progress(&moves), (5, 1), "the one that moves");
-    moves.ended(&begun[0].0, Outcome::Stayed, start);
+    moves.ended(&begun[0].0, MoveOutcome::Stayed, start);
     assert_eq!((progress(&moves), moves.order(&other, 9, start)), ((5, 0), 1));
     // The age of a connection counts again.
     assert!(!begin(&mut moves, old_at, 100, |_| true).is_empty());

@@ -32,7 +32,7 @@ pub(super) struct Member {
     pub(super) weight: u32,
     pub(super) priority: u32,
     identity: u64,
-    pub(super) state: State,
+    pub(super) state: Reachability,
     /// When the outage began that no handshake has ended yet.
     pub(super) outage: Option<Instant>,
     /// When it last came up after an outage.
@@ -59,7 +59,7 @@ pub(super) struct Member {
 }
 
 #[derive(Debug)]
-pub(super) enum State {
+pub(super) enum Reachability {
     Up,
     /// Connections were lost for an unknown reason.
     Suspect,
@@ -137,7 +137,7 @@ impl Member {
             endpoint: Endpoint::in_pool(url.clone(), Arc::clone(room)),
             weight: *weight,
             priority: *priority,
-            state: State::Up,
+            state: Reachability::Up,
             outage: None,
             up_since: None,
             losses: 0,
@@ -214,11 +214,11 @@ impl Member {
     pub(super) fn state(&self, now: Instant) -> EndpointState {
         match self.state {
             _ if self.is_draining => EndpointState::Draining,
-            State::Down(_) => EndpointState::Down,
+            Reachability::Down(_) => EndpointState::Down,
             _ if self.outlier.is_ejected(now) => EndpointState::Ejected,
-            State::Suspect => EndpointState::Suspect,
-            State::Up if self.breaker.is_half_open() => EndpointState::Trial,
-            State::Up => EndpointState::Up,
+            Reachability::Suspect => EndpointState::Suspect,
+            Reachability::Up if self.breaker.is_half_open() => EndpointState::Trial,
+            Reachability::Up => EndpointState::Up,
         }
     }
 
@@ -317,7 +317,7 @@ impl Member {
 
     /// A handshake has shown that it works.
     pub(super) fn works(&mut self, now: Instant) -> Change {
-        self.state = State::Up;
+        self.state = Reachability::Up;
         self.losses = 0;
         self.breaker.close();
         let Some(since) = self.outage.take() else { return Change::Nothing };
@@ -340,12 +340,12 @@ impl Member {
             // A server that starts may answer with 503. It is not up before it accepts or refuses a client.
             Blame::Unfit | Blame::Lost if self.breaker.is_half_open() => self.down(failure.clone(), now),
             // The answer to a dial that began before the endpoint went down does not end the outage.
-            Blame::Unfit if matches!(self.state, State::Down(_)) => Change::Nothing,
+            Blame::Unfit if matches!(self.state, Reachability::Down(_)) => Change::Nothing,
             Blame::Unfit => self.works(now),
             Blame::Lost => {
                 self.losses = self.losses.saturating_add(1);
-                if matches!(self.state, State::Up) {
-                    self.state = State::Suspect;
+                if matches!(self.state, Reachability::Up) {
+                    self.state = Reachability::Suspect;
                 }
                 Change::Nothing
             }
@@ -353,7 +353,7 @@ impl Member {
     }
 
     fn down(&mut self, reason: Failure, now: Instant) -> Change {
-        if !matches!(self.state, State::Down(_)) {
+        if !matches!(self.state, Reachability::Down(_)) {
             self.streak.clear();
         }
         // The end of a trial continues the outage.
@@ -361,7 +361,7 @@ impl Member {
         if is_new {
             self.outages.begin(now, reason.clone());
         }
-        self.state = State::Down(reason);
+        self.state = Reachability::Down(reason);
         self.breaker.close();
         if !is_new {
             return Change::Nothing;
@@ -372,7 +372,7 @@ impl Member {
 
     /// Whether it is down and probed.
     pub(super) fn is_probed_while_down(&self) -> bool {
-        !self.is_draining && matches!(self.state, State::Down(_))
+        !self.is_draining && matches!(self.state, Reachability::Down(_))
     }
 
     /// When it is probed next; `None`: not before something changes.
@@ -381,9 +381,9 @@ impl Member {
             return None;
         }
         match self.state {
-            State::Down(_) => self.probes.due(self.outage.unwrap_or(now), now, policy.probe),
-            State::Suspect if self.losses >= LOSSES_MAX => self.probes.due(now, now, policy.probe),
-            State::Up | State::Suspect => self.probes.next_check(policy.health.interval?, now),
+            Reachability::Down(_) => self.probes.due(self.outage.unwrap_or(now), now, policy.probe),
+            Reachability::Suspect if self.losses >= LOSSES_MAX => self.probes.due(now, now, policy.probe),
+            Reachability::Up | Reachability::Suspect => self.probes.next_check(policy.health.interval?, now),
         }
     }
 
@@ -403,17 +403,17 @@ impl Member {
         }
         let verdict = self.streak.add(result.is_ok(), checks);
         match (result, &self.state) {
-            (Ok(()), State::Down(_)) if verdict == Some(true) => {
-                (self.state, self.losses) = (State::Up, 0);
+            (Ok(()), Reachability::Down(_)) if verdict == Some(true) => {
+                (self.state, self.losses) = (Reachability::Up, 0);
                 self.breaker.half_open(now);
                 Change::Trial
             }
-            (Ok(()), State::Suspect) => {
-                (self.state, self.losses) = (State::Up, 0);
+            (Ok(()), Reachability::Suspect) => {
+                (self.state, self.losses) = (Reachability::Up, 0);
                 Change::Nothing
             }
-            (Err(failure), State::Up) if verdict == Some(false) => self.down(failure, now),
-            (Err(failure), State::Suspect | State::Down(_)) => self.down(failure, now),
+            (Err(failure), Reachability::Up) if verdict == Some(false) => self.down(failure, now),
+            (Err(failure), Reachability::Suspect | Reachability::Down(_)) => self.down(failure, now),
             _ => Change::Nothing,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{EndpointState, LOSSES_MAX, Member, Pick, Pool, State, Use, Wait};
+use super::{EndpointState, LOSSES_MAX, Member, Pick, Pool, Reachability, Use, Wait};
 use crate::{
     policy::Rebalance,
     upstream::{
@@ -29,9 +29,9 @@ impl Pool {
     /// succeeds.
     pub fn leaving(&mut self, endpoint: &Arc<Endpoint>) {
         if let Some(member) = self.member(endpoint)
-            && matches!(member.state, State::Up | State::Suspect)
+            && matches!(member.state, Reachability::Up | Reachability::Suspect)
         {
-            (member.state, member.losses) = (State::Suspect, LOSSES_MAX);
+            (member.state, member.losses) = (Reachability::Suspect, LOSSES_MAX);
         }
     }
 

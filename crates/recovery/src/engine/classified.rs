@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Engine, Phase, upstream::Turn};
+use super::{Engine, Phase, upstream::Processing};
 use crate::{
     class::{ClientClass, UpstreamClass},
     kind::{FromClient, FromUpstream, Unit},
@@ -56,14 +56,14 @@ impl Engine {
             Ok(kind) => kind,
             Err(reason) => return UpstreamStep::Refuse(reason),
         };
-        let mut turn = Turn::new(message.binary, now);
-        turn.class = Some(class.clone());
-        let left = match self.upstream_unit(&message.payload, kind, &mut turn) {
+        let mut processing = Processing::new(message.binary, now);
+        processing.class = Some(class.clone());
+        let left = match self.upstream_unit(&message.payload, kind, &mut processing) {
             Unit::Keep => Some(message),
             Unit::Replace(payload) => Some(Message { payload, ..message }),
             Unit::Drop => None,
         };
-        self.finish(left, turn)
+        self.finish(left, processing)
     }
 
     fn classified<'a>(

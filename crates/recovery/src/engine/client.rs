@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{
     Closed, Engine, Hello, Number, Pending,
-    entry::{Entry, MAX_TOKEN, RECENT, State},
+    entry::{Entry, EntryState, MAX_TOKEN, RECENT},
     patch,
 };
 use crate::{
@@ -153,7 +153,7 @@ impl Engine {
     /// Whether the client repeats an `open` that has no answer yet, as Action Cable's library does.
     fn is_repeated(&self, number: Number, message: &Message) -> bool {
         let entry = self.entries.get(&number);
-        entry.is_some_and(|entry| entry.state == State::Opening && entry.open == *message)
+        entry.is_some_and(|entry| entry.state == EntryState::Opening && entry.open == *message)
     }
 
     fn close(
@@ -172,7 +172,7 @@ impl Engine {
         }
         let entry = self.by_client.get(&*id.id).copied().and_then(|number| self.remove(number));
         let upstream_id = match &entry {
-            Some(entry) if entry.state != State::Failed => entry.upstream_id.clone(),
+            Some(entry) if entry.state != EntryState::Failed => entry.upstream_id.clone(),
             // At a later connection, an id that the client has closed may be another subscription's.
             None if self.connections == 1 || !self.dialect().assigns => Some(patch::owned(id.id.clone())),
             _ => None,
@@ -282,7 +282,7 @@ impl Engine {
             }
             let is_failed = |(number, entry): &(&Number, &Entry)| {
                 let is_silent = entry.late_on != Some(self.connections);
-                entry.state == State::Failed && !entry.is_assigned && is_silent && Some(**number) != old
+                entry.state == EntryState::Failed && !entry.is_assigned && is_silent && Some(**number) != old
             };
             let failed = self.entries.iter().find(is_failed).map(|(number, _)| *number);
             self.is_full = failed.is_none();

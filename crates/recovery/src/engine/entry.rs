@@ -23,7 +23,7 @@ pub(super) const MAX_TOKEN: usize = 1024;
 
 /// The state of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum EntryState {
     /// Sent for the client, and not answered.
     Opening,
     /// Open at the upstream, and confirmed to the client.
@@ -52,7 +52,7 @@ pub(super) struct Entry {
     pub(super) once: bool,
     /// What the replay of a classified `open` needs; `None` if no program classified it.
     pub(super) classified: Option<Box<Classified>>,
-    pub(super) state: State,
+    pub(super) state: EntryState,
     /// The gap that still needs a notice.
     pub(super) gap: Option<Since>,
     /// When the subscription was restored, while the notice of its gap waits for the next message.
@@ -100,7 +100,7 @@ impl Entry {
             context: open.context.clone(),
             once: open.once,
             classified: None,
-            state: if open.request.is_some() { State::Opening } else { State::Open },
+            state: if open.request.is_some() { EntryState::Opening } else { EntryState::Open },
             gap: None,
             restored: None,
             late_on: None,
@@ -135,7 +135,7 @@ impl Entry {
 
     /// The connection is lost: the upstream has to open the subscription again.
     pub(super) fn lose(&mut self, since: Since) {
-        self.state = State::Reopening;
+        self.state = EntryState::Reopening;
         self.gap.get_or_insert(since);
         self.restored = None;
         if self.is_assigned {
@@ -174,7 +174,7 @@ impl Entry {
     /// Marks the entry as not restorable. It is kept for its ids only. `late_on` is the connection on which the
     /// upstream may still restore it.
     pub(super) fn fail(&mut self, late_on: Option<u64>) {
-        self.state = State::Failed;
+        self.state = EntryState::Failed;
         self.late_on = late_on;
         self.gap = None;
         self.open.payload = Bytes::new();

@@ -22,7 +22,7 @@ use std::{
 
 use bytes::Bytes;
 
-use self::entry::{Entry, State};
+use self::entry::{Entry, EntryState};
 use crate::{
     class::UpstreamClass,
     kind::{Context, Dialect, FromClient, Open, Slot, Unit, Units},
@@ -226,9 +226,9 @@ impl Engine {
             Pending::Abandoned(_) => false,
         };
         let is_in_flight = |entry: &Entry| match entry.state {
-            State::Opening => true,
-            State::Open | State::Reopening => entry.once,
-            State::Failed => false,
+            EntryState::Opening => true,
+            EntryState::Open | EntryState::Reopening => entry.once,
+            EntryState::Failed => false,
         };
         self.accepts_client && !self.pending.values().any(is_owed) && !self.entries.values().any(is_in_flight)
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     Early, Engine, Hello, Number, Pending, Phase, Step,
-    entry::{Entry, State},
+    entry::{Entry, EntryState},
     patch,
 };
 use crate::{
@@ -55,13 +55,13 @@ impl Engine {
         let dialect = self.dialect();
         let mut gone = Vec::new();
         for (&number, entry) in &mut self.entries {
-            let is_in_flight = entry.state == State::Opening
+            let is_in_flight = entry.state == EntryState::Opening
                 || entry.connection == self.connections && is_unwritten(entry.event, loss);
-            if entry.state == State::Failed {
+            if entry.state == EntryState::Failed {
                 continue;
             }
             if is_in_flight && self.settings.in_flight == InFlight::Retry && !entry.once && !dialect.nudges {
-                entry.state = State::Opening;
+                entry.state = EntryState::Opening;
                 lost.kept.push(entry.event);
             } else if is_in_flight {
                 let reply = (dialect.failed)(&entry.context, loss.text).map(Message::text);
@@ -114,7 +114,7 @@ impl Engine {
     /// The session ends: opens that the journal kept have failed.
     pub(crate) fn give_up(&mut self, text: &str) -> Vec<Failure> {
         let failed = self.dialect().failed;
-        let is_kept = |entry: &&Entry| self.phase == Phase::Down && entry.state == State::Opening;
+        let is_kept = |entry: &&Entry| self.phase == Phase::Down && entry.state == EntryState::Opening;
         let kept = self.entries.values().filter(is_kept).map(|entry| Failure {
             event: entry.event,
             reason: Reason::Lost,
@@ -133,7 +133,7 @@ impl Engine {
             self.end();
         }
         let has_work =
-            !self.hellos.is_empty() || self.entries.values().any(|entry| entry.state != State::Failed);
+            !self.hellos.is_empty() || self.entries.values().any(|entry| entry.state != EntryState::Failed);
         let step = if self.dialect().greets && has_work { Step::Greeting } else { Step::Hello(0) };
         self.phase = Phase::Replay { deadline: now + self.settings.timeout, step, awaited: 0 };
     }
@@ -219,7 +219,7 @@ impl Engine {
         let Some(entry) = self.entries.get(&number) else { return false };
         let (state, message, cursor) = (entry.state, entry.open.clone(), entry.last_cursor().cloned());
         let (classified, id) = (entry.classified.clone(), entry.id.clone().filter(|_| !entry.is_assigned));
-        if state == State::Failed || state == State::Open {
+        if state == EntryState::Failed || state == EntryState::Open {
             self.go_to(next);
             return true;
         }
@@ -235,7 +235,7 @@ impl Engine {
         let own = grammar.request_id(self.generation, number);
         let mut changes = Vec::new();
         if let Some(request) = open.request {
-            let is_own = state == State::Reopening && grammar.dialect().own_requests;
+            let is_own = state == EntryState::Reopening && grammar.dialect().own_requests;
             if is_own {
                 changes.push((request.span, own.as_bytes()));
             }
@@ -245,15 +245,15 @@ impl Engine {
                 return false;
             }
             self.go_to(next);
-            if is_late && (is_taken || state == State::Reopening) {
+            if is_late && (is_taken || state == EntryState::Reopening) {
                 self.fail_unsent(number, state);
                 return true;
             }
             self.await_open(id, number, state);
-        } else if state == State::Reopening {
+        } else if state == EntryState::Reopening {
             self.confirm(number, false, now);
         } else if let Some(entry) = self.entries.get_mut(&number) {
-            entry.state = State::Open;
+            entry.state = EntryState::Open;
         }
         if let (Some(span), Some(cursor)) = (open.resume, &cursor) {
             changes.push((span, cursor));
@@ -269,9 +269,9 @@ impl Engine {
 
     /// Fails an entry whose `open` could not be sent in time. If the client has no answer to its `open` yet, the
     /// failure is the answer.
-    fn fail_unsent(&mut self, number: Number, state: State) {
+    fn fail_unsent(&mut self, number: Number, state: EntryState) {
         let reason = Reason::TimedOut;
-        if state != State::Opening {
+        if state != EntryState::Opening {
             return self.fail(number, reason);
         }
         let Some(entry) = self.remove(number) else { return };
@@ -279,8 +279,8 @@ impl Engine {
         self.outputs.push_back(Output::Failed(Failure { event: entry.event, reason, reply }));
     }
 
-    fn await_open(&mut self, id: Bytes, number: Number, state: State) {
-        if state == State::Opening {
+    fn await_open(&mut self, id: Bytes, number: Number, state: EntryState) {
+        if state == EntryState::Opening {
             return self.put_pending(id, Pending::Open(number));
         }
         self.put_pending(id, Pending::Replay(number));

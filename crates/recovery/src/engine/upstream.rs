@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{
     EarlyMessage, Engine, Number, Pending, Phase, Step,
-    entry::{Continuity, Entry, MAX_TOKEN, State},
+    entry::{Continuity, Entry, EntryState, MAX_TOKEN},
     patch,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The processing of one message: the message's class, and what happens before and after its delivery.
-pub(super) struct Turn {
+pub(super) struct Processing {
     now: Instant,
     binary: bool,
     /// The class that a program gave the message.
@@ -31,7 +31,7 @@ pub(super) struct Turn {
     broken: Option<Broken>,
 }
 
-impl Turn {
+impl Processing {
     pub(super) fn new(binary: bool, now: Instant) -> Self {
         Self {
             now,
@@ -53,7 +53,7 @@ impl Engine {
         if generation != self.generation || self.phase == Phase::Down {
             return UpstreamStep::Hide;
         }
-        let (grammar, mut turn) = (self.grammar.clone(), Turn::new(message.binary, now));
+        let (grammar, mut processing) = (self.grammar.clone(), Processing::new(message.binary, now));
         let message = match grammar.units() {
             Units::Frames => {
                 let payload = self.from_upstream.push(&message.payload, self.settings.limits.max_packet);
@@ -72,35 +72,40 @@ impl Engine {
         };
         let left = patch::rewrite(message, grammar.units(), |unit| {
             let kind = grammar.upstream(&unit);
-            self.upstream_unit(&unit, kind, &mut turn)
+            self.upstream_unit(&unit, kind, &mut processing)
         });
-        self.finish(left, turn)
+        self.finish(left, processing)
     }
 
     /// Queues everything in order: output that the caller has not fetched yet, `before`, the message, and what
     /// follows it.
-    pub(super) fn finish(&mut self, message: Option<Message>, turn: Turn) -> UpstreamStep {
-        let is_next = self.outputs.is_empty() && turn.before.is_empty();
-        self.outputs.extend(turn.before);
+    pub(super) fn finish(&mut self, message: Option<Message>, processing: Processing) -> UpstreamStep {
+        let is_next = self.outputs.is_empty() && processing.before.is_empty();
+        self.outputs.extend(processing.before);
         let step = match message {
-            Some(message) if is_next => UpstreamStep::Deliver { message, answers: turn.answers },
+            Some(message) if is_next => UpstreamStep::Deliver { message, answers: processing.answers },
             Some(message) => {
-                self.outputs.push_back(Output::Deliver { message, answers: turn.answers });
+                self.outputs.push_back(Output::Deliver { message, answers: processing.answers });
                 UpstreamStep::Hide
             }
             None => UpstreamStep::Hide,
         };
-        for id in turn.known {
-            self.release(&id, turn.now);
+        for id in processing.known {
+            self.release(&id, processing.now);
         }
         if !self.early.messages.is_empty() && self.phase == Phase::Ready && !self.awaits_id() {
             self.release_rest();
         }
-        self.outputs.extend(turn.broken.map(Output::Broken));
+        self.outputs.extend(processing.broken.map(Output::Broken));
         step
     }
 
-    pub(super) fn upstream_unit(&mut self, unit: &Bytes, kind: FromUpstream<'_>, turn: &mut Turn) -> Unit {
+    pub(super) fn upstream_unit(
+        &mut self,
+        unit: &Bytes,
+        kind: FromUpstream<'_>,
+        processing: &mut Processing,
+    ) -> Unit {
         match kind {
             FromUpstream::Plain => {
                 self.is_proved |= self.phase == Phase::Ready && !self.dialect().has_data;
@@ -108,13 +113,13 @@ impl Engine {
             }
             FromUpstream::Greeting => self.greeting(),
             FromUpstream::Accepted => self.accepted(unit),
-            FromUpstream::Rejected => self.rejected(turn),
+            FromUpstream::Rejected => self.rejected(processing),
             FromUpstream::Leaving => Unit::Drop,
-            FromUpstream::Answer { request, verdict } => self.answer(unit, &request, verdict, turn),
-            FromUpstream::Ended { id, instance } => self.ended(unit, &id, instance.as_deref(), turn),
+            FromUpstream::Answer { request, verdict } => self.answer(unit, &request, verdict, processing),
+            FromUpstream::Ended { id, instance } => self.ended(unit, &id, instance.as_deref(), processing),
             FromUpstream::Data { id, cursor, reference } => {
                 let mark = reference.map(|span| (span.clone(), patch::marked(self.generation, &unit[span])));
-                self.data(unit, &id, cursor, mark, turn)
+                self.data(unit, &id, cursor, mark, processing)
             }
         }
     }
@@ -155,15 +160,21 @@ impl Engine {
         Unit::Keep
     }
 
-    fn rejected(&mut self, turn: &mut Turn) -> Unit {
+    fn rejected(&mut self, processing: &mut Processing) -> Unit {
         if matches!(self.phase, Phase::Replay { .. }) {
             self.phase = Phase::Down;
-            turn.broken = Some(Broken::Refused);
+            processing.broken = Some(Broken::Refused);
         }
         Unit::Keep
     }
 
-    fn answer(&mut self, unit: &Bytes, request: &Id<'_>, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
+    fn answer(
+        &mut self,
+        unit: &Bytes,
+        request: &Id<'_>,
+        verdict: Verdict<'_>,
+        processing: &mut Processing,
+    ) -> Unit {
         match self.take_pending(request) {
             // A second answer to the replay.
             None if self.grammar.is_own_request(self.generation, request) => Unit::Drop,
@@ -171,12 +182,12 @@ impl Engine {
             Some(Pending::Abandoned(_)) => Unit::Drop,
             Some(Pending::Call { event, .. }) => {
                 self.is_proved = true;
-                turn.answers.push(event);
+                processing.answers.push(event);
                 Unit::Keep
             }
             Some(Pending::Close { event, id, upstream_id, .. }) => {
                 self.is_proved = true;
-                turn.answers.push(event);
+                processing.answers.push(event);
                 // A later connection may assign the id to another subscription.
                 if self.connections > 1 {
                     self.forget_closed(|closed| closed.upstream_id == upstream_id);
@@ -184,23 +195,29 @@ impl Engine {
                 let named = verdict.assigned.filter(|named| *named.id == *upstream_id);
                 named.map_or(Unit::Keep, |named| self.mapped(unit, &named, Some(&id), None))
             }
-            Some(Pending::Open(number)) => self.opened(unit, number, verdict, turn),
+            Some(Pending::Open(number)) => self.opened(unit, number, verdict, processing),
             Some(Pending::Replay(number)) => {
-                self.reopened(number, verdict, turn);
+                self.reopened(number, verdict, processing);
                 Unit::Drop
             }
         }
     }
 
     /// Handles the answer to the client's `open`.
-    fn opened(&mut self, unit: &Bytes, number: Number, verdict: Verdict<'_>, turn: &mut Turn) -> Unit {
+    fn opened(
+        &mut self,
+        unit: &Bytes,
+        number: Number,
+        verdict: Verdict<'_>,
+        processing: &mut Processing,
+    ) -> Unit {
         let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
-        turn.answers.push(entry.event);
+        processing.answers.push(entry.event);
         if !is_usable(entry, &verdict) {
             self.remove(number);
             return Unit::Keep;
         }
-        entry.state = State::Open;
+        entry.state = EntryState::Open;
         let is_assigned = entry.is_assigned;
         self.is_proved = true;
         let Some(Located { id, span }) = verdict.assigned.filter(|_| is_assigned) else { return Unit::Keep };
@@ -208,13 +225,13 @@ impl Engine {
         self.assign(number, upstream_id.clone());
         let id = self.name(number, &upstream_id);
         if self.early.has_lost {
-            self.notice_lost_data(number, turn);
+            self.notice_lost_data(number, processing);
         }
         let step = match id == upstream_id {
             true => Unit::Keep,
             false => Unit::Replace(patch::patched(unit, &mut [(span, &id)])),
         };
-        turn.known.push(upstream_id);
+        processing.known.push(upstream_id);
         step
     }
 
@@ -233,15 +250,15 @@ impl Engine {
     }
 
     /// Reports that data which arrived before the answer exceeded the limit.
-    fn notice_lost_data(&mut self, number: Number, turn: &mut Turn) {
+    fn notice_lost_data(&mut self, number: Number, processing: &mut Processing) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
-        entry.gap.get_or_insert(Since { at: turn.now, last_event: Some(entry.event) });
-        let gap = entry.end_gap(turn.now, self.generation, Missing::Unknown);
-        turn.before.extend(gap.map(Output::Notice));
+        entry.gap.get_or_insert(Since { at: processing.now, last_event: Some(entry.event) });
+        let gap = entry.end_gap(processing.now, self.generation, Missing::Unknown);
+        processing.before.extend(gap.map(Output::Notice));
     }
 
     /// Handles the answer to the replay's `open`.
-    fn reopened(&mut self, number: Number, verdict: Verdict<'_>, turn: &mut Turn) {
+    fn reopened(&mut self, number: Number, verdict: Verdict<'_>, processing: &mut Processing) {
         if let Phase::Replay { awaited, .. } = &mut self.phase {
             *awaited = awaited.saturating_sub(1);
         }
@@ -253,9 +270,9 @@ impl Engine {
             self.assign(number, patch::owned(assigned.id));
             self.keep_bound(number);
         }
-        self.confirm(number, verdict.resumed, turn.now);
+        self.confirm(number, verdict.resumed, processing.now);
         let id = self.entries.get(&number).and_then(|entry| entry.upstream_id.clone());
-        turn.known.extend(id);
+        processing.known.extend(id);
     }
 
     fn assign(&mut self, number: Number, upstream_id: Bytes) {
@@ -268,7 +285,7 @@ impl Engine {
     /// The subscription is open at the upstream again.
     pub(super) fn confirm(&mut self, number: Number, resumed: bool, now: Instant) {
         let Some(entry) = self.entries.get_mut(&number) else { return };
-        entry.state = State::Open;
+        entry.state = EntryState::Open;
         self.lost = None;
         let missing = if resumed { Missing::None } else { Missing::Unknown };
         if entry.last_cursor().is_some() && !resumed {
@@ -280,9 +297,15 @@ impl Engine {
         }
     }
 
-    fn ended(&mut self, unit: &Bytes, id: &Located<'_>, instance: Option<&[u8]>, turn: &mut Turn) -> Unit {
+    fn ended(
+        &mut self,
+        unit: &Bytes,
+        id: &Located<'_>,
+        instance: Option<&[u8]>,
+        processing: &mut Processing,
+    ) -> Unit {
         if let Some(Pending::Call { event, .. }) = self.pending.get(&*id.id) {
-            turn.answers.push(*event);
+            processing.answers.push(*event);
             self.take_pending(&id.id);
             return Unit::Keep;
         }
@@ -295,7 +318,7 @@ impl Engine {
             return if self.by_client.contains_key(&*id.id) { Unit::Drop } else { Unit::Keep };
         };
         let Some(entry) = self.entries.get(&number) else { return Unit::Keep };
-        if entry.state == State::Failed {
+        if entry.state == EntryState::Failed {
             return Unit::Drop;
         }
         if instance.is_some() && entry.instance.is_some() && instance != entry.instance.as_deref() {
@@ -325,16 +348,16 @@ impl Engine {
         id: &Located<'_>,
         cursor: Option<Cursor<'_>>,
         mark: Option<Patch>,
-        turn: &mut Turn,
+        processing: &mut Processing,
     ) -> Unit {
         let Some(number) = self.by_upstream.get(&*id.id).copied() else {
-            return self.unknown_data(unit, id, turn);
+            return self.unknown_data(unit, id, processing);
         };
         let Some(entry) = self.entries.get(&number) else { return Unit::Keep };
         match entry.state {
-            State::Failed => return Unit::Drop,
-            State::Reopening => return self.wait(unit, &id.id, turn),
-            State::Opening | State::Open => {}
+            EntryState::Failed => return Unit::Drop,
+            EntryState::Reopening => return self.wait(unit, &id.id, processing),
+            EntryState::Opening | EntryState::Open => {}
         }
         self.is_proved = true;
         let has_room = self.bytes + size_of::<u64>() <= self.settings.limits.max_bytes;
@@ -345,14 +368,15 @@ impl Engine {
         let Some(entry) = self.entries.get_mut(&number) else { return Unit::Keep };
         let missing = match continuity {
             Some(Continuity::Repeated) => {
-                turn.before
-                    .extend(entry.end_gap(turn.now, self.generation, Missing::None).map(Output::Notice));
+                processing.before.extend(
+                    entry.end_gap(processing.now, self.generation, Missing::None).map(Output::Notice),
+                );
                 return Unit::Drop;
             }
             Some(Continuity::New(missing)) => missing,
             None => Missing::Unknown,
         };
-        turn.before.extend(entry.end_gap(turn.now, self.generation, missing).map(Output::Notice));
+        processing.before.extend(entry.end_gap(processing.now, self.generation, missing).map(Output::Notice));
         let client_id = entry.id.clone();
         self.mapped(unit, id, client_id.as_deref(), mark)
     }
@@ -374,7 +398,7 @@ impl Engine {
     }
 
     /// Data of no subscription: one whose answer is still to come, or one that has ended.
-    fn unknown_data(&mut self, unit: &Bytes, id: &Located<'_>, turn: &Turn) -> Unit {
+    fn unknown_data(&mut self, unit: &Bytes, id: &Located<'_>, processing: &Processing) -> Unit {
         // It comes before the upstream's answer to the `close`, and must not wait until after it.
         // A later connection may assign the id anew.
         if (self.connections == 1 || !self.awaits_id())
@@ -384,20 +408,20 @@ impl Engine {
         }
         let id = &*id.id;
         if self.awaits_id() {
-            return self.wait(unit, id, turn);
+            return self.wait(unit, id, processing);
         }
         // Ids of a later connection mean nothing to the client.
         let is_known = self.by_client.contains_key(id);
         if is_known || self.dialect().assigns && self.connections > 1 { Unit::Drop } else { Unit::Keep }
     }
 
-    fn wait(&mut self, unit: &Bytes, id: &[u8], turn: &Turn) -> Unit {
-        let class = turn.class.clone();
+    fn wait(&mut self, unit: &Bytes, id: &[u8], processing: &Processing) -> Unit {
+        let class = processing.class.clone();
         // A slice would keep the whole read buffer in memory.
         let early = EarlyMessage {
             id: Bytes::copy_from_slice(id),
             unit: Bytes::copy_from_slice(unit),
-            binary: turn.binary,
+            binary: processing.binary,
             class,
         };
         if self.early.bytes + early.bytes() > self.settings.limits.max_bytes {
@@ -434,21 +458,21 @@ impl Engine {
 
     fn redeliver(&mut self, early: EarlyMessage, now: Instant) {
         let EarlyMessage { unit, binary, class, .. } = early;
-        let (grammar, mut turn) = (self.grammar.clone(), Turn::new(binary, now));
+        let (grammar, mut processing) = (self.grammar.clone(), Processing::new(binary, now));
         let kind = match &class {
             // It had its id when it came.
             Some(class) => class.kind(&unit).unwrap_or(FromUpstream::Plain),
             None => grammar.upstream(&unit),
         };
-        let payload = match self.upstream_unit(&unit, kind, &mut turn) {
+        let payload = match self.upstream_unit(&unit, kind, &mut processing) {
             Unit::Keep => Some(unit.clone()),
             Unit::Replace(unit) => Some(unit),
             Unit::Drop => None,
         };
-        self.outputs.extend(turn.before);
+        self.outputs.extend(processing.before);
         if let Some(payload) = payload {
             let message = Message { payload, binary };
-            self.outputs.push_back(Output::Deliver { message, answers: turn.answers });
+            self.outputs.push_back(Output::Deliver { message, answers: processing.answers });
         }
     }
 }

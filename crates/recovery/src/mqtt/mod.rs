@@ -105,12 +105,12 @@ struct Filter {
     filter: Bytes,
     properties: Bytes,
     options: u8,
-    state: State,
+    state: FilterState,
     gap: Option<Since>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum FilterState {
     Open,
     Reopening,
     Failed,
@@ -314,7 +314,7 @@ impl Engine {
             filter: Bytes::copy_from_slice(filter),
             properties: Bytes::copy_from_slice(&subscribe.properties),
             options: *options,
-            state: State::Open,
+            state: FilterState::Open,
             gap: None,
         };
         self.bytes += filter.bytes();
@@ -332,7 +332,7 @@ impl Engine {
     /// Whether the client is subscribed to `filter`, as far as the client knows.
     fn has(&self, filter: &Bytes) -> bool {
         let entry = self.by_filter.get(filter).and_then(|number| self.filters.get(number));
-        entry.is_some_and(|entry| entry.state != State::Failed)
+        entry.is_some_and(|entry| entry.state != FilterState::Failed)
     }
 
     fn remove_filter(&mut self, filter: &Bytes) {

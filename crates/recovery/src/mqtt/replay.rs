@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Engine, Filter, Hello, Own, Pending, Phase, State,
+    Engine, Filter, FilterState, Hello, Own, Pending, Phase,
     packet::{self, Packet},
 };
 use crate::{
@@ -35,8 +35,8 @@ impl Engine {
         (self.early, self.early_bytes) = Default::default();
         self.own.clear();
         self.outputs.retain(Output::is_for_client);
-        for filter in self.filters.values_mut().filter(|filter| filter.state != State::Failed) {
-            filter.state = State::Reopening;
+        for filter in self.filters.values_mut().filter(|filter| filter.state != FilterState::Failed) {
+            filter.state = FilterState::Reopening;
             filter.gap.get_or_insert(since);
         }
         self.lose_requests(&mut lost);
@@ -163,9 +163,9 @@ impl Engine {
     /// The broker has kept the subscriptions of the client.
     fn confirm_all(&mut self, now: Instant) {
         let generation = self.generation;
-        for filter in self.filters.values_mut().filter(|filter| filter.state == State::Reopening) {
+        for filter in self.filters.values_mut().filter(|filter| filter.state == FilterState::Reopening) {
             self.lost = None;
-            filter.state = State::Open;
+            filter.state = FilterState::Open;
             let gap = filter.end_gap(now, generation);
             self.outputs.extend(gap.map(Output::Notice));
         }
@@ -214,7 +214,8 @@ impl Engine {
 
     fn subscribe(&mut self, number: u64) {
         let id = self.free_id();
-        let Some(filter) = self.filters.get(&number).filter(|filter| filter.state == State::Reopening) else {
+        let Some(filter) = self.filters.get(&number).filter(|filter| filter.state == FilterState::Reopening)
+        else {
             return;
         };
         let Some(id) = id else { return self.fail(number, Reason::Refused) };

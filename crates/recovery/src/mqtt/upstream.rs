@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{
-    Ack, Engine, Own, Pending, Phase, State,
+    Ack, Engine, FilterState, Own, Pending, Phase,
     packet::{self, FAILURE, Malformed, Packet},
 };
 use crate::{
@@ -178,7 +178,7 @@ impl Engine {
         let generation = self.generation;
         let Some(filter) = self.filters.get_mut(&number) else { return };
         self.lost = None;
-        filter.state = State::Open;
+        filter.state = FilterState::Open;
         let gap = filter.end_gap(now, generation);
         self.outputs.extend(gap.map(Output::Notice));
     }
@@ -196,7 +196,7 @@ impl Engine {
 
     pub(super) fn fail(&mut self, number: super::Number, reason: Reason) {
         let Some(filter) = self.filters.get_mut(&number) else { return };
-        filter.state = State::Failed;
+        filter.state = FilterState::Failed;
         filter.gap = None;
         // A kept session has it, if the broker only was late.
         self.orphans.insert(filter.filter.clone());

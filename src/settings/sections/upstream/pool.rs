@@ -9,7 +9,8 @@ use super::{EndpointConfig, on_end};
 use crate::{
     header_list::is_token,
     policy::{
-        Balance, BreakerLimits, Check, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeTimes,
+        Balance, BreakerLimits, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeCheck,
+        ProbeTimes,
     },
     settings::read::{Section, text},
 };
@@ -67,7 +68,7 @@ fn check_effects(section: &Section<'_>, fixed: Option<&[EndpointConfig]>, policy
     }
 }
 
-fn check(section: &Section<'_>) -> Check {
+fn check(section: &Section<'_>) -> ProbeCheck {
     let statuses = on_end::ranges(section, "health.status");
     let kind = match section.choice("health.probe").as_deref() {
         Some("http") => CheckKind::Http(statuses),
@@ -89,7 +90,7 @@ fn check(section: &Section<'_>) -> Check {
         }
     }
     let timeout = section.said("health.timeout").map(|_| section.duration("health.timeout"));
-    Check { kind, path, timeout }
+    ProbeCheck { kind, path, timeout }
 }
 
 /// A path with or without a query, as in a request.
