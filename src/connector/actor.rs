@@ -1,22 +1,29 @@
-//! The connector actor. [`adopting`] continues with other settings; [`traffic`] writes and
-//! counts its messages; [`announced`] has the session move when the upstream announces that it closes; [`overdue`] makes events fail whose reply is overdue; [`recovering`] passes messages through
-//! the session's journal; [`replacing`] reports that the connection replaces another one; [`returning`] sends messages
-//! towards the client; [`ending`] ends the connection, and [`yielding`] does so once nothing is in flight.
+//! The connector actor. This file has its start, its dial and its turns.
+//!
+//! * [`sending`], [`reading`], [`traffic`]: send events; read messages; write and count both.
+//! * [`returning`]: sends messages towards the client.
+//! * [`overdue`]: makes events fail whose reply is overdue.
+//! * [`recovering`]: passes messages through the session's journal.
+//! * [`replacing`]: reports that the connection replaces another one.
+//! * [`announced`]: has the session move when the upstream announces that it closes.
+//! * [`adopting`]: continues with other settings.
+//! * [`ending`], [`yielding`]: end the connection, at once or when nothing is in flight.
 
 mod adopting;
 mod announced;
 mod ending;
 mod overdue;
+mod reading;
 mod recovering;
 mod replacing;
 mod returning;
+mod sending;
 mod traffic;
 mod yielding;
 
 use std::{
     sync::Arc,
     task::{self, Poll},
-    time::Instant,
 };
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
@@ -24,25 +31,21 @@ use awc::BoxedSocket;
 
 use self::{recovering::Recovering, yielding::Yielding};
 use super::{
-    exchange::{InFlight, ReplyMatch, Tags},
+    exchange::InFlight,
     linger::Open,
     messages::{Close, ConnectorLinks, Fact, Generation, Release, Report, Start, Yield},
     unwritten::Unwritten,
     waiting::Waiting,
 };
 use crate::{
-    channel::{Channel, Received},
+    channel::Channel,
     deadline::Deadline,
     event::{Data, Event, Origin, Value},
-    failure::{Failure, FailureLocation},
+    failure::Failure,
     figures::{EndpointFigures, SessionFigures},
-    flow::{
-        AckStatus, AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Kind, Permit, Run, Ticket,
-        mailbox_room, recycle,
-    },
-    format_error::FormatError,
+    flow::{AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Permit, Run, Ticket, mailbox_room},
     settings::Upstream,
-    tap::{Direction, MessageRole, SessionTap},
+    tap::SessionTap,
     turn::{Driven, drive},
     upstream::{Announced, DialError, Dialed, Dialing, Lease, Quiet},
     wire::{Message, Role},
@@ -239,158 +242,9 @@ impl Connector {
         drive(ctx);
     }
 
-    /// Whether events are sent as soon as they arrive. No event waits then.
-    fn can_send(&self) -> bool {
-        let is_replayed = self.recovering.as_ref().is_none_or(|recovering| recovering.is_ready());
-        matches!(self.state, ConnectorState::Up(_)) && !self.waiting.is_gated() && is_replayed
-    }
-
-    /// Sends the events that wait, if it is time.
-    fn send_waiting(&mut self) {
-        if self.can_send() {
-            let (events, mark) = self.waiting.take();
-            self.send_all(events);
-            self.report_mark(mark);
-        }
-    }
-
-    fn send_all(&mut self, mut envelopes: Vec<Envelope>) {
-        let now = Instant::now();
-        for envelope in envelopes.drain(..) {
-            self.send(envelope, now);
-        }
-        recycle(envelopes);
-    }
-
-    fn send(&mut self, envelope: Envelope, now: Instant) {
-        if let Some(tap) = self.open_tap() {
-            tap.offer_event(Direction::ToUpstream, MessageRole::Request, &envelope.event);
-        }
-        if self.recovering.is_some() {
-            return self.send_recorded(envelope, now);
-        }
-        let Envelope { event, ticket, mut permit, .. } = envelope;
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        let queued = self.unwritten.as_ref().map(|_| (event.clone(), permit.take()));
-        let key = self.upstream.correlation.as_ref().and_then(|path| lookup(&event.data, path));
-        let correlation = event.meta.get("correlation");
-        let token = |is_last, bytes, permit| Sending {
-            part: if is_last { Part::Last } else { Part::Inner },
-            bytes,
-            _permit: permit,
-        };
-        match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
-            Ok(0) => ticket.settle(AckStatus::Dropped),
-            Ok(_) => {
-                self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);
-                if let (Some(unwritten), Some(queued)) = (&mut self.unwritten, queued) {
-                    unwritten.queued(queued);
-                }
-            }
-            Err(error) => {
-                ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
-            }
-        }
-    }
-
     /// The session's tap, if any tap is open.
     fn open_tap(&self) -> Option<&SessionTap> {
         self.tap.as_deref().filter(|tap| tap.is_open())
-    }
-
-    /// Reads from the upstream until it has sent nothing more, the turn's steps are used up, or the budget is
-    /// used up.
-    fn read(&mut self, task: &mut task::Context<'_>) {
-        let is_awaiting = self.recovering.as_ref().is_some_and(|recovering| recovering.is_awaited());
-        if is_awaiting || self.waiting.is_gated() {
-            return self.hold_back(task);
-        }
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        channel.begin_turn();
-        let mut has_read = false;
-        while let ConnectorState::Up(channel) = &mut self.state
-            && let Poll::Ready(received) = channel.poll_event(task)
-        {
-            has_read = true;
-            match received {
-                Ok(received) => self.received(received),
-                Err(error) => self.link_failed(&error),
-            }
-        }
-        let ConnectorState::Up(channel) = &mut self.state else { return };
-        channel.end_turn();
-        if let Some(yielding) = &mut self.yielding {
-            yielding.on_read(has_read, channel.is_reading(), self.upstream.close_timeout);
-        }
-        if let Some(error) = channel.check_liveness(task.waker()) {
-            self.on_liveness_error(error);
-        }
-    }
-
-    fn received(&mut self, received: Received) {
-        match received {
-            Received::Event(decoded) => self.decoded(decoded),
-            Received::Message(message) => {
-                if let Some(traffic) = &self.traffic {
-                    traffic.received.message(message.len());
-                }
-                self.prove();
-                if self.recovering.is_some() {
-                    self.record(message);
-                } else if let ConnectorState::Up(channel) = &mut self.state {
-                    channel.feed(message);
-                }
-            }
-            Received::Control => self.prove(),
-            Received::Close(frame) => {
-                self.finish_input();
-                self.send_close_frame(frame.as_ref());
-                self.close_received(frame);
-            }
-        }
-    }
-
-    /// Handles the data of a message. If the message cannot be decoded, the event that it answers fails; if
-    /// it answers none, it counts as a failed push.
-    fn decoded(&mut self, decoded: Result<Data, FormatError>) {
-        match decoded {
-            Ok(data) => self.data(data),
-            Err(error) => self.fail_reply(Failure::decode(FailureLocation::Upstream, error)),
-        }
-    }
-
-    fn prove(&mut self) {
-        // A connection at which each replay fails does not prove good.
-        if !self.proved && self.recovering.as_ref().is_none_or(|recovering| recovering.is_ready()) {
-            self.proved = true;
-            self.report(Fact::Proved);
-        }
-    }
-
-    /// Adds the data to the batch, as a reply or as a push.
-    fn data(&mut self, data: Data) {
-        if let Some(delivers) = self.announcement(&data) {
-            return self.announced(data, delivers);
-        }
-        let correlated = self.upstream.correlation.as_ref();
-        let key = correlated.and_then(|path| lookup(&data, path));
-        match self.exchange.reply(key.as_ref()) {
-            ReplyMatch::Reply(ticket, correlation) => {
-                self.count_reply();
-                self.answer(data, Kind::Reply, correlation, (ticket, None));
-            }
-            ReplyMatch::Push => self.push(data),
-        }
-    }
-
-    /// Handles incomplete input, such as a last line without newline, as the upstream's last messages. It is
-    /// called when the upstream has closed.
-    fn finish_input(&mut self) {
-        while let ConnectorState::Up(channel) = &mut self.state
-            && let Some(decoded) = channel.take_unfinished()
-        {
-            self.decoded(decoded);
-        }
     }
 }
 

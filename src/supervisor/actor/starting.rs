@@ -1,0 +1,95 @@
+//! Starts connectors: with the session's first dial, and with later ones.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use actix::{Addr, AsyncContext, Context};
+use tokio::sync::Semaphore;
+
+use super::{Lost, Supervisor};
+use crate::{
+    connector::{self, Connector, Generation, Start},
+    flow::Edge,
+    supervisor::{
+        child::{Child, Redial},
+        children::Next,
+    },
+    upstream::{First, Quiet},
+};
+
+impl Supervisor {
+    /// Continues the first dial.
+    pub(super) fn begin(&mut self, first: First, ctx: &mut Context<Self>) {
+        match first {
+            First::NotNeeded => {}
+            First::Up(dialed) => {
+                let generation = self.children.begin_own();
+                self.start_connector(generation, Start::With(dialed), ctx);
+            }
+            First::Pending(dialing) => {
+                let generation = self.children.begin_own();
+                self.start_connector(generation, Start::Dialing(dialing), ctx);
+                // The client's first events wait for its first connection: at the connector, or here for at most
+                // `hold`.
+                if self.hold().is_none() {
+                    self.attach(Some(generation));
+                }
+            }
+            First::Failed(error) => {
+                let (generation, now, failure) = (Generation::default(), Instant::now(), error.failure());
+                self.lost_since = Some(now);
+                let next = self.children.lost(generation, &failure, now, rand::random());
+                if let Next::Redial(redial, verdict) = next {
+                    let (kind, reason) = (failure.kind, &error.to_string());
+                    self.redial_later(&Lost { generation, redial, verdict, kind, reason, unsettled: 0 }, ctx);
+                }
+            }
+        }
+    }
+
+    /// Starts a connector with this generation, which `children` has assigned to a server.
+    pub(super) fn dial(&mut self, generation: Generation, ctx: &mut Context<Self>) -> Addr<Connector> {
+        let is_own = self.children.get(generation).is_some_and(Child::is_own);
+        let is_paced = self.children.is_paced(generation);
+        let dialing = match is_own {
+            true => match self.lease.take() {
+                None if is_paced => self.plan.dial_again(),
+                lease => self.plan.dial(lease),
+            },
+            false => {
+                let one = || Rc::new(Semaphore::new(1));
+                let pacing = is_paced.then(|| Rc::clone(self.pacing.get_or_insert_with(one)));
+                self.plan.dial_at(&self.destination(generation).url, pacing)
+            }
+        };
+        self.start_connector(generation, Start::Dialing(dialing), ctx)
+    }
+
+    pub(super) fn start_connector(
+        &mut self,
+        generation: Generation,
+        start: Start,
+        ctx: &mut Context<Self>,
+    ) -> Addr<Connector> {
+        let redial = self.children.get(generation).map(Child::redial);
+        let is_own = self.children.get(generation).is_some_and(Child::is_own);
+        let links = connector::ConnectorLinks {
+            supervisor: Edge::to(&ctx.address()),
+            back: self.links.back.clone(),
+            tracker: Arc::clone(&self.links.tracker),
+            figures: Arc::clone(&self.links.figures),
+            counts_endpoint: is_own,
+            tap: self.links.tap.clone(),
+            budget: Arc::clone(&self.links.budget),
+            room: self.links.room,
+            reads_origin: self.links.reads_origin,
+            has_notices: self.has_notices(),
+            is_gated: redial == Some(Redial::Automatic),
+            has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
+            announced: self.links.announced.clone().filter(|_| redial == Some(Redial::Automatic)),
+            quiet: if is_own { self.quiet.clone() } else { Quiet::new() },
+        };
+        let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
+        self.children.started(generation, connector.clone());
+        connector
+    }
+}
