@@ -93,7 +93,7 @@ impl Feed {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one viewer more; `None` if there are [`VIEWERS_MAX`].
+    /// Counts another viewer; `None` if there are [`VIEWERS_MAX`].
     fn seat(&self) -> Option<Seat> {
         let add = |viewers| (viewers < VIEWERS_MAX).then_some(viewers + 1);
         self.viewers.fetch_update(SeqCst, SeqCst, add).ok()?;

@@ -122,7 +122,7 @@ mod tests {
         End::Lost(Successor::OnDemand),
     ];
 
-    /// The place of a step, if it is one of these.
+    /// The position of `wanted` in `steps`; `None` if it is not one of them.
     fn place(steps: &[EndStep], wanted: EndStep) -> Option<usize> {
         steps.iter().position(|step| *step == wanted)
     }

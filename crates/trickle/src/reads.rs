@@ -26,7 +26,7 @@ pub(crate) struct Reads {
 }
 
 impl Reads {
-    /// The tree of a program that reads the whole event.
+    /// The reads of a program that reads the whole event.
     pub(crate) fn whole() -> Self {
         Self { whole: true, keys: Vec::new() }
     }
