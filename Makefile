@@ -13,7 +13,7 @@ needs_tool = $(1) >/dev/null 2>&1 || { echo "make $@: \`$(1)\` fails; to have it
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: | needs ## Run the proxy on 127.0.0.1:9139 with an echo server behind it
@@ -87,6 +87,16 @@ book: ## Build the documentation as a site, target/book/docs/index.html; needs m
 .PHONY: realworld
 realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
 	@integration/realworld/run.sh
+
+# The browser.
+CHROMIUM := chromium
+
+# The proxy serves clients for two minutes, and its servers are killed meanwhile.
+.PHONY: screenshots
+screenshots: realworld-packages | needs ## Take the screenshots of the live page, docs/images; needs Chromium
+	@$(call needs_tool,$(CHROMIUM) --version,apt-get install chromium; or CHROMIUM=/path/to/chromium)
+	cargo build --locked
+	REALWORLD_CHROMIUM="$$(command -v $(CHROMIUM))" node integration/page/screenshots.mjs docs/images
 
 # Without them the tests that use them are skipped, and install.sh says why.
 .PHONY: realworld-packages

@@ -130,8 +130,14 @@ fn the_page_comes_with_a_policy_that_forbids_everything_from_elsewhere() {
     assert_eq!(operator.get("/page/none.js").status, 404);
 }
 
-/// The script has a scenario for each thing that an operator does with the page.
+/// The script looks at an outage, at 360 px, and at what the policy says.
 #[test]
 fn the_page_works_in_a_browser() {
     realworld::run_in_chromium("../page/page", 3);
+}
+
+/// The script watches sessions, finds a cause, closes a session, reloads, and does it all by keyboard.
+#[test]
+fn an_operator_works_with_the_page_in_a_browser() {
+    realworld::run_in_chromium("../page/operate", 6);
 }

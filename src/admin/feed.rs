@@ -9,9 +9,11 @@
 //! minutes.
 
 mod collect;
+mod counts;
 mod history;
 mod observed;
 mod rates;
+mod reloads;
 mod state;
 mod viewer;
 
@@ -86,7 +88,7 @@ async fn open(
 impl Feed {
     /// Creates the feed before its first frame.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { state: Mutex::new(FeedState::new(collect::bounds())), viewers: Arc::default() })
+        Arc::new(Self { state: Mutex::new(FeedState::new(counts::bounds())), viewers: Arc::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, FeedState> {

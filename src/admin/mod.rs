@@ -47,6 +47,8 @@ pub struct AdminState {
     pub server: Arc<ServerState>,
     /// The metrics of the process.
     scrape: Scrape,
+    /// Requests reloads, and has the latest ones.
+    reloads: reload::Handle,
     /// The section `[admin]`.
     settings: settings::Admin,
     refusals: guard::Refusals,
@@ -65,6 +67,7 @@ impl AdminState {
         Self {
             scrape: Scrape::new(Arc::clone(&server), reloads.clone()),
             server,
+            reloads: reloads.clone(),
             settings,
             refusals: guard::Refusals::default(),
             feed: feed::Feed::new(),

@@ -80,6 +80,16 @@ impl FailureLog {
         lock(self.part(id)).iter().find(|event| event.id == id).cloned()
     }
 
+    /// The events that failed after this time, latest first.
+    pub fn after(&self, time: SystemTime) -> Vec<FailedEvent> {
+        let mut found = Vec::new();
+        for part in &self.parts {
+            found.extend(lock(part).iter().rev().take_while(|event| event.at > time).cloned());
+        }
+        found.sort_by_key(|event| std::cmp::Reverse(event.at));
+        found
+    }
+
     fn add(&self, event: FailedEvent) {
         push(&mut lock(self.part(event.id)), event, FAILURES_MAX);
     }
@@ -158,6 +168,9 @@ mod tests {
         }
         let (errors, timeline) = history.latest();
         let ids: Vec<_> = errors.iter().map(|event| event.id.event.0).collect();
+        let after: Vec<_> = log.after(errors[13].at).iter().map(|event| event.id.event.0).collect();
+        assert!(after.len() <= 2 && after.is_sorted_by(|one, other| one >= other), "{after:?}");
+        assert_eq!(log.after(SystemTime::UNIX_EPOCH).len(), 256);
         assert_eq!(ids, (284..300).collect::<Vec<_>>());
         assert_eq!(&*errors[0].reason, "é".repeat(128));
         assert_eq!((timeline.len(), &*timeline[0].detail), (32, "268"));

@@ -3,18 +3,23 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::observed::{
-    EndpointView, NEWS_MAX, News, Observed, ProcessView, RestartView, RouteCounts, RouteView, SupervisorView,
-    UpstreamView,
+use super::{
+    counts::counts,
+    observed::{
+        EndpointView, FailureView, NEWS_MAX, News, Observed, ProcessView, RestartView, RouteCounts,
+        RouteView, SupervisorView, UpstreamView,
+    },
+    reloads::reloads,
 };
 use crate::{
     admin::AdminState,
+    figures::{FailedEvent, FailureLog},
     listener::Routing,
     policy::Balance,
-    server::SessionInfo,
+    server::{Registry, SessionInfo},
     turn::now_ns,
     upstream::{self, ConnectionChange, ConnectionChangeKind},
 };
@@ -32,6 +37,8 @@ const LOOKED_AT: usize = 64;
 /// Observes the process, and keeps what the next observation needs of the earlier ones.
 pub(super) struct Collector {
     started_ms: u64,
+    /// The time of the last failed event that was seen.
+    last_failure: SystemTime,
     /// What is known of the connections to each upstream.
     connections: HashMap<String, ConnectionLog>,
 }
@@ -47,23 +54,19 @@ struct ConnectionLog {
     changed: VecDeque<(ConnectionChange, Option<u64>)>,
 }
 
-/// The upper bounds of the buckets of reply times, in seconds.
-pub(super) fn bounds() -> Vec<f64> {
-    Vec::new()
-}
-
 // === impl Collector ===
 
 impl Collector {
     /// Creates a collector that has seen nothing.
     pub fn new() -> Self {
-        Self { started_ms: now_ms(), connections: HashMap::new() }
+        Self { started_ms: now_ms(), last_failure: SystemTime::UNIX_EPOCH, connections: HashMap::new() }
     }
 
     /// Observes the process. `elapsed` is the time since the observation before.
     pub fn observe(&mut self, admin: &AdminState, elapsed: Duration) -> Observed {
         let server = &admin.server;
         let configuration = server.configurations.current();
+        let counts = counts(&server.cells);
         let mut observed = Observed { now_ms: now_ms(), elapsed, ..Observed::default() };
         observed.about = ProcessView {
             version: env!("CARGO_PKG_VERSION"),
@@ -72,10 +75,11 @@ impl Collector {
             configuration: configuration.number(),
             alive: server.configurations.alive(),
             actions: admin.has_actions(),
-            accepted: 0,
+            accepted: counts.opened,
         };
+        observed.totals = counts.totals;
         observed.totals.sessions = server.registry.status().live() as u64;
-        observed.routes = routes(&configuration);
+        observed.routes = routes(&configuration, &counts.routes);
         let sessions = server.registry.sessions(LOOKED_AT);
         let sessions: Vec<_> = sessions.into_iter().map(|(info, _)| info).collect();
         let mut room = ENDPOINTS_MAX;
@@ -87,13 +91,38 @@ impl Collector {
             }
             let mut connections = self.connections.remove(name).unwrap_or_default();
             connections.follow(upstream, &mut observed.restarts);
-            observed.upstreams.push(describe(upstream, &connections, &sessions, &mut room));
+            observed.upstreams.push(describe(upstream, &connections, &sessions, &server.registry, &mut room));
             known.insert(name.clone(), connections);
         }
         self.connections = known;
         observed.restarts.limit(|restart| restart.at);
+        observed.errors = self.failures(&server.failures);
+        observed.reloads = reloads(&admin.reloads);
         observed.totals.restarts = self.connections.values().map(|connections| connections.losses).sum();
         observed
+    }
+
+    /// The events that failed since the observation before.
+    fn failures(&mut self, log: &FailureLog) -> News<FailureView> {
+        let failed = log.after(self.last_failure);
+        if let Some(latest) = failed.first() {
+            self.last_failure = latest.at;
+        }
+        let missed = failed.len().saturating_sub(NEWS_MAX) as u64;
+        News { entries: failed.iter().take(NEWS_MAX).map(failure).collect(), missed }
+    }
+}
+
+/// A failed event as the page shows it.
+fn failure(event: &FailedEvent) -> FailureView {
+    FailureView {
+        at: event.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
+        id: event.id.to_string(),
+        session: format!("{}:{}", event.id.source, event.id.stream),
+        stage: event.stage,
+        kind: event.kind,
+        reason: event.reason.to_string(),
+        upstream: event.upstream.as_ref().map(ToString::to_string),
     }
 }
 
@@ -102,20 +131,21 @@ fn now_ms() -> u64 {
 }
 
 /// The routes of each listener.
-fn routes(configuration: &Routing) -> Vec<RouteView> {
+fn routes(configuration: &Routing, counts: &HashMap<(String, String), RouteCounts>) -> Vec<RouteView> {
     let mut found = Vec::new();
     for listener in configuration.listeners() {
         for route in configuration.routes().filter(|route| route.pattern.serves(&listener.name)) {
             let names = |pipelines: &[std::sync::Arc<crate::settings::Pipeline>]| {
                 pipelines.iter().map(|pipeline| pipeline.name.clone()).collect()
             };
+            let key = (listener.name.clone(), route.name.clone());
             found.push(RouteView {
                 listener: listener.name.clone(),
                 name: route.name.clone(),
                 incoming: names(&route.incoming),
                 outgoing: names(&route.outgoing),
                 upstream: route.upstream.as_ref().map(|upstream| upstream.name.clone()),
-                counts: RouteCounts::default(),
+                counts: counts.get(&key).copied().unwrap_or_default(),
             });
         }
     }
@@ -126,6 +156,7 @@ fn describe(
     upstream: &upstream::Upstream,
     connections: &ConnectionLog,
     sessions: &[SessionInfo],
+    registry: &Registry,
     room: &mut usize,
 ) -> UpstreamView {
     let settings = upstream.settings();
@@ -139,7 +170,6 @@ fn describe(
         sessions: endpoint.sessions(),
         dials: endpoint.dials(),
         failures: endpoint.failures(),
-        moving: false,
     });
     UpstreamView {
         name: settings.name.clone(),
@@ -148,7 +178,7 @@ fn describe(
         restarts: connections.losses,
         left_out: all.len() - shown,
         endpoints: endpoints.collect(),
-        supervisors: connections.supervisors(&settings.name, sessions),
+        supervisors: connections.supervisors(&settings.name, sessions, registry),
     }
 }
 
@@ -197,41 +227,38 @@ impl ConnectionLog {
         self.changed.push_back((change, lost));
     }
 
-    /// The supervisors to show: those whose connections changed last, then others of `sessions`.
-    fn supervisors(&self, upstream: &str, sessions: &[SessionInfo]) -> Vec<SupervisorView> {
-        let changed = self.changed.iter().rev().map(|(change, last)| {
+    /// The supervisors to show: those whose connections changed last, then others of `sessions`. Those of sessions that
+    /// have ended are left out.
+    fn supervisors(
+        &self,
+        upstream: &str,
+        sessions: &[SessionInfo],
+        registry: &Registry,
+    ) -> Vec<SupervisorView> {
+        let changed = self.changed.iter().rev().filter_map(|(change, last)| {
+            let (info, _) = registry.session(change.session.parse().ok()?)?;
             let (connector, endpoint) = match &change.kind {
                 ConnectionChangeKind::Restart { .. } => ("backoff", None),
                 ConnectionChangeKind::Up { endpoint } => ("up", Some(endpoint.clone())),
             };
-            SupervisorView {
-                session: change.session.clone(),
-                last: *last,
-                connector,
-                endpoint,
-                ..SupervisorView::default()
-            }
+            Some(SupervisorView { last: *last, connector, endpoint, ..supervisor(&info) })
         });
-        let of_upstream =
-            |info: &&SessionInfo| info.route.upstream.as_ref().is_some_and(|of| of.name == upstream);
-        let others = sessions.iter().filter(of_upstream).map(|info| SupervisorView {
-            session: info.id.to_string(),
-            route: info.route.name.clone(),
-            restarts: info.figures.totals().restarts,
-            connector: "first connection",
-            ..SupervisorView::default()
-        });
-        let mut found: Vec<SupervisorView> = changed.collect();
-        for other in others {
-            let Some(known) = found.iter_mut().find(|known| known.session == other.session) else {
-                if found.len() < SUPERVISORS_MAX && other.restarts == 0 {
-                    found.push(other);
-                }
-                continue;
-            };
-            (known.route, known.restarts) = (other.route, other.restarts);
-        }
+        let mut found: Vec<_> = changed.collect();
+        let is_of = |info: &&SessionInfo| info.route.upstream.as_ref().is_some_and(|of| of.name == upstream);
+        let others = sessions.iter().filter(is_of).map(supervisor).filter(|other| other.restarts == 0);
+        found.extend(others.take(SUPERVISORS_MAX - found.len()));
         found
+    }
+}
+
+/// The supervisor of a session whose connection never changed.
+fn supervisor(info: &SessionInfo) -> SupervisorView {
+    SupervisorView {
+        session: info.id.to_string(),
+        route: info.route.name.clone(),
+        restarts: info.figures.totals().restarts,
+        connector: "first connection",
+        ..SupervisorView::default()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::rates::Totals;
+use super::{rates::Totals, reloads::ReloadView};
 
 /// Number of restarts and of errors in a frame.
 pub const NEWS_MAX: usize = 50;
@@ -27,9 +27,9 @@ pub struct Observed {
     /// What happened since the observation before, newest first.
     pub restarts: News<RestartView>,
     /// The events that failed since the observation before, newest first.
-    pub errors: News<FailedEvent>,
-    /// The number of reloads so far.
-    pub reloads: u64,
+    pub errors: News<FailureView>,
+    /// The latest reloads, the last one first.
+    pub reloads: Vec<ReloadView>,
 }
 
 /// Facts about the process.
@@ -114,8 +114,6 @@ pub struct EndpointView {
     pub dials: usize,
     /// The number of failures since a connection was last established.
     pub failures: u32,
-    /// Whether its sessions are moving away.
-    pub moving: bool,
 }
 
 /// The supervisor of a session, with its connector.
@@ -153,24 +151,22 @@ pub struct RestartView {
 }
 
 /// An event that failed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct FailedEvent {
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct FailureView {
     /// When, in milliseconds since the Unix epoch.
     pub at: u64,
     /// The event's id.
     pub id: String,
     /// The session's id.
     pub session: String,
-    /// Where it failed.
+    /// The side that caused the failure.
     pub stage: &'static str,
     /// What went wrong.
     pub kind: &'static str,
     /// The reason in words.
     pub reason: String,
-    /// The name of the upstream.
+    /// The server, as a masked URL.
     pub upstream: Option<String>,
-    /// The time from its arrival, in milliseconds.
-    pub ms: Option<f64>,
 }
 
 /// New entries, newest first, and the number of those that were left out.

@@ -55,6 +55,9 @@ impl FeedState {
         self.traffic = traffic(&now, &self.last);
         let mut frame = start(&now);
         frame.insert("sample".to_owned(), json!(sample));
+        if now.reloads != self.last.reloads {
+            frame.insert("reloads".to_owned(), json!(now.reloads));
+        }
         let is_same = |(now, before): (&RouteView, &RouteView)| now.is_same(before);
         if now.routes.len() != self.last.routes.len()
             || !now.routes.iter().zip(&self.last.routes).all(is_same)
@@ -76,6 +79,7 @@ impl FeedState {
         let mut frame = start(&self.last);
         frame.insert("full".to_owned(), true.into());
         frame.insert("history".to_owned(), self.samples.columns());
+        frame.insert("reloads".to_owned(), json!(self.last.reloads));
         frame.insert("routes".to_owned(), json!(self.last.routes));
         frame.insert("traffic".to_owned(), json!(self.traffic));
         frame.insert("upstreams".to_owned(), json!(self.upstreams));
@@ -122,7 +126,6 @@ fn start(now: &Observed) -> Map<String, Value> {
     let mut frame = Map::new();
     frame.insert("now".to_owned(), json!(now.now_ms));
     frame.insert("about".to_owned(), json!(now.about));
-    frame.insert("reloads".to_owned(), json!(now.reloads));
     frame
 }
 

@@ -1,11 +1,15 @@
 // Lines over the last five minutes, and strips that show when an endpoint was in which state.
 
 import { attribute, h, s, setState, state, text } from './dom.js';
-import { SAMPLES, store } from './store.js';
+import { store } from './store.js';
 import { clock, endpointState, isUp, plural, span } from './words.js';
 
 const WIDTH = 600;
+/** Numbers of samples that a line may show, with their names: the first one that has room for all. */
+const SPANS = [[60, '1 min ago'], [120, '2 min ago'], [300, '5 min ago']];
 const HEIGHT = 100;
+/** Width of the labels left of the plot, in pixels, as in the style sheet. */
+const PADDING = 56;
 
 /**
  * A figure with one line for each of `lines`: `{ name, column, line }`, where `line` selects the style. `format` makes
@@ -18,11 +22,11 @@ export function chart({ title, unit, lines, format }) {
   const cursor = s('line', { class: 'cursor', y1: 0, y2: HEIGHT, visibility: 'hidden' });
   const plot = s('svg', { class: 'plot', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' },
     [0, 0.5, 1].map((part) => s('line', { class: 'grid', x1: 0, x2: WIDTH, y1: part * HEIGHT, y2: part * HEIGHT })), paths, cursor);
-  const [top, middle, moment] = [h('span', { class: 'top' }), h('span', { class: 'middle' }), h('span', { class: 'moment' })];
+  const [top, middle, moment, begin] = [h('span', { class: 'top' }), h('span', { class: 'middle' }), h('span', { class: 'moment' }), h('span')];
   const area = h('div', { class: 'area', tabindex: 0, role: 'img' }, plot, top, middle, h('span', { class: 'zero' }, '0'));
   const figure = h('figure', { class: 'chart' },
     h('figcaption', {}, h('h3', {}, title, ' ', h('span', { class: 'muted' }, unit)), h('ul', { class: 'legend' }, legend)), area,
-    h('p', { class: 'axis muted' }, h('span', {}, '5 min ago'), moment, h('span', {}, 'now')));
+    h('p', { class: 'axis muted' }, begin, moment, h('span', {}, 'now')));
   let at = null;
   const select = (index) => {
     at = index;
@@ -30,15 +34,17 @@ export function chart({ title, unit, lines, format }) {
   };
   area.addEventListener('pointermove', (event) => {
     const box = area.getBoundingClientRect();
-    select(Math.round(((event.clientX - box.left) / box.width) * (SAMPLES - 1)));
+    const part = (event.clientX - box.left - PADDING) / (box.width - PADDING);
+    select(Math.round(part * (shownSamples() - 1)));
   });
   area.addEventListener('pointerleave', () => select(null));
   area.addEventListener('blur', () => select(null));
   area.addEventListener('keydown', (event) => {
-    const step = { ArrowLeft: -5, ArrowRight: 5, Home: -SAMPLES, End: SAMPLES }[event.key];
+    const step = { ArrowLeft: -5, ArrowRight: 5, Home: -Infinity, End: Infinity }[event.key];
     if (!step) return;
     event.preventDefault();
-    select(Math.min(SAMPLES - 1, Math.max(0, (at ?? SAMPLES - 1) + step)));
+    const latest = shownSamples() - 1;
+    select(Math.min(latest, Math.max(0, (at ?? latest) + step)));
   });
   function update() {
     const all = lines.map(({ column }) => store.history[column] ?? []);
@@ -46,7 +52,8 @@ export function chart({ title, unit, lines, format }) {
     all.forEach((column, index) => attribute(paths[index], 'd', path(column, limit)));
     text(top, format(limit));
     text(middle, format(limit / 2));
-    const offset = SAMPLES - store.history.time.length;
+    text(begin, SPANS.find(([samples]) => samples === shownSamples())[1]);
+    const offset = shownSamples() - store.history.time.length;
     const index = at === null ? store.history.time.length - 1 : at - offset;
     const shown = all.map((column) => column[index]);
     shown.forEach((value, line) => text(values[line], format(value ?? null)));
@@ -64,11 +71,13 @@ export function chart({ title, unit, lines, format }) {
 
 const key = (line) => s('svg', { class: 'key', viewBox: '0 0 18 4', 'aria-hidden': 'true' }, s('path', { class: `line ${line}`, d: 'M0 2H18' }));
 
-const x = (position) => ((position / (SAMPLES - 1)) * WIDTH).toFixed(1);
+const shownSamples = () => SPANS.map(([samples]) => samples).find((samples) => samples >= store.history.time.length) ?? 300;
+
+const x = (position) => ((position / (shownSamples() - 1)) * WIDTH).toFixed(1);
 
 /** The line of a column. A moment without value interrupts it. */
 function path(column, limit) {
-  const offset = SAMPLES - column.length;
+  const offset = shownSamples() - column.length;
   let d = '';
   let joined = false;
   column.forEach((value, index) => {

@@ -22,7 +22,7 @@ export const store = {
   upstreams: [],
   restarts: [],
   errors: [],
-  reloads: 0,
+  reloads: [],
   missed: { restarts: 0, errors: 0 },
 };
 
@@ -76,7 +76,7 @@ function take(frame) {
   if (frame.upstreams) store.upstreams = merge(frame);
   store.restarts = recent(frame, 'restarts');
   store.errors = recent(frame, 'errors');
-  if (frame.reloads !== undefined) store.reloads = frame.reloads;
+  if (frame.reloads) store.reloads = frame.reloads;
   changed(wasLive ? 'tick' : 'link');
 }
 
@@ -117,6 +117,12 @@ export const last = (column) => store.history[column]?.at(-1) ?? null;
 
 /** The sum of a column over the history. */
 export const total = (column) => (store.history[column] ?? []).reduce((sum, value) => sum + (value ?? 0), 0);
+
+/** The upstream of a server that a failure names. The URL may have a client's path. */
+export function ownerOf(server) {
+  const is = ({ url }) => server.startsWith(url.split(' ')[0].replace(/\/$/, ''));
+  return server ? store.upstreams.find(({ endpoints }) => endpoints.some(is)) : undefined;
+}
 
 /** The upstream with this name. */
 export const upstream = (name) => store.upstreams.find((upstream) => upstream.name === name);

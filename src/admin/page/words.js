@@ -36,6 +36,9 @@ export function span(milliseconds) {
   return parts.join(' ');
 }
 
+/** A moment of the API, such as 2026-01-31T12:00:00.000Z, in milliseconds. */
+export const moment = (text) => (text ? Date.parse(text) : null);
+
 /** A moment as the time of day, with the date when it was not today. */
 export function clock(moment, now = Date.now()) {
   if (moment === null || moment === undefined) return '–';

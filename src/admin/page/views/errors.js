@@ -2,13 +2,13 @@
 
 import { cell, empty, h, keyed, table, text } from '../dom.js';
 import { store } from '../store.js';
-import { clock, count, time } from '../words.js';
+import { clock, count } from '../words.js';
 
-const COLUMNS = [{ title: 'Time' }, { title: 'Event' }, { title: 'Stage' }, { title: 'Kind' }, { title: 'Upstream' }, { title: 'After', class: 'number' }, { title: 'Reason' }];
+const COLUMNS = [{ title: 'Time' }, { title: 'Event' }, { title: 'Caused by' }, { title: 'Kind' }, { title: 'Reason' }, { title: 'Server' }];
 
-/** The list of the last `limit` failed events, for several views. */
-export function errorList(limit) {
-  const { element: list, body } = table('Latest failed events', COLUMNS, { class: 'cards compact' });
+/** The list of the last `limit` failed events, for several views. `name` is a class of its table. */
+export function errorList(limit, name = '') {
+  const { element: list, body } = table('Latest failed events', COLUMNS, { class: `cards compact ${name}` });
   const none = empty('No event has failed. An event that ends with an error appears here, with its id and the reason.');
   const missed = h('p', { class: 'muted' });
   return {
@@ -24,15 +24,14 @@ export function errorList(limit) {
   };
 }
 
-function createRow({ id, at, stage, kind, upstream, ms, reason }) {
+function createRow({ id, at, stage, kind, upstream: server, reason }) {
   return h('tr', {},
     cell('Time', { class: 'number' }, clock(at, store.now)),
     h('th', { scope: 'row' }, h('a', { href: `#events/${id}` }, h('code', {}, id))),
-    cell('Stage', {}, stage),
+    cell('Caused by', {}, stage),
     cell('Kind', {}, kind),
-    cell('Upstream', {}, upstream ?? '–'),
-    cell('After', { class: 'number' }, time(ms)),
-    cell('Reason', { class: 'wrap' }, reason));
+    cell('Reason', { class: 'wrap' }, reason),
+    cell('Server', { class: 'wrap' }, server ? h('code', {}, server) : '–'));
 }
 
 export function errors() {

@@ -3,11 +3,14 @@
 import { read } from '../api.js';
 import { drawStrip, outagesOf, strip } from '../charts.js';
 import { empty, h, put, state, text } from '../dom.js';
-import { store, upstream } from '../store.js';
-import { clock, endpointState, span, time } from '../words.js';
+import { ownerOf, store, upstream } from '../store.js';
+import { clock, endpointState, moment, span } from '../words.js';
 
 /** What happened within this time of the failure is shown. */
 const AROUND = 30_000;
+
+/** Tones of entries of a session's timeline. */
+const TONES = { 'connector restart': 'warn', 'connector up': 'ok' };
 
 export function event() {
   const title = h('h2', { tabindex: -1 });
@@ -22,7 +25,8 @@ export function event() {
     put(content, empty('Searching …'));
     title.focus({ preventScroll: true });
     try {
-      const found = await read(`api/events/${encodeURIComponent(id)}`, {}, signal);
+      const answer = await read(`api/events/${encodeURIComponent(id)}`, {}, signal);
+      const found = { ...answer, at: moment(answer.at), name: ownerOf(answer.upstream)?.name };
       put(content, failure(found), causes(found, signal), endpoints(found), sources(found));
     } catch (error) {
       if (!signal.aborted) put(content, missing(id, error));
@@ -31,8 +35,8 @@ export function event() {
   return { element, open, leave: () => loading?.abort() };
 }
 
-function failure({ at, stage, kind, reason, upstream: name, ms, session }) {
-  const rows = [['Failed', clock(at, store.now)], ['Stage', stage], ['Kind', kind], ['Upstream', name ?? '–'], ['After', time(ms)]];
+function failure({ at, stage, kind, reason, upstream: server, name, session }) {
+  const rows = [['Failed', clock(at, store.now)], ['Caused by', stage], ['Kind', kind], ['Server', server ?? '–']];
   return h('section', { class: 'panel' }, h('h3', {}, state('bad', 'errored'), ' ', h('span', { class: 'wrap' }, reason || kind)),
     h('dl', { class: 'facts' }, rows.map(([label, value]) => h('div', {}, h('dt', {}, label), h('dd', {}, value ?? '–')))),
     h('p', { class: 'buttons' }, link('sessions', session, `Session ${session}`), name && link('upstreams', name, `Upstream ${name}`)));
@@ -44,54 +48,49 @@ const link = (view, id, words) => h('a', { class: 'button', href: `#${view}/${en
 function causes(found, signal) {
   const list = h('ol', { class: 'causes' });
   const words = h('p', {});
-  const draw = (more) => {
-    const entries = [...ofEndpoints(found), ...ofSession(found), ...more, { at: found.at, what: 'event failed', details: found.reason || found.kind, tone: 'bad', isOwn: true }];
-    put(list, unique(entries).map(({ at, what, details, tone, isOwn }) => h('li', { class: isOwn ? 'own' : null }, h('time', {}, clock(at, store.now)), state(tone, what), h('span', {}, details ?? ''))));
+  const draw = (ofSession) => {
+    const own = { at: found.at, what: 'event failed', details: found.reason || found.kind, tone: 'bad', isOwn: true };
+    const entries = [...ofEndpoints(found), ...near(ofSession, found.at), own].sort((a, b) => a.at - b.at);
+    put(list, entries.map(({ at, what, details, tone, isOwn }) => h('li', { class: isOwn ? 'own' : null }, h('time', {}, clock(at, store.now)), state(tone, what), h('span', {}, details ?? ''))));
     text(words, conclusion(found));
   };
-  draw([]);
-  read(`api/sessions/${found.session}`, {}, signal).then(({ timeline }) => draw(near(timeline ?? [], found.at).map((entry) => ({ ...entry, tone: 'none' })))).catch(() => {});
+  draw(restartsOf(found));
+  read(`api/sessions/${found.session}`, {}, signal).then(({ timeline }) => draw(timeline.map(({ at, kind, detail }) => ({ at: moment(at), what: kind, details: detail, tone: TONES[kind] ?? 'none' })))).catch(() => {});
   return h('section', { class: 'panel' }, h('h3', {}, 'What led to it'), words, list);
 }
 
 const near = (entries, at) => entries.filter((entry) => Math.abs(entry.at - at) <= AROUND);
 
-function ofEndpoints({ at, upstream: name }) {
-  const all = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => near(history.slice(1).map(([moment, state]) => ({ at: moment, state, url })), at));
-  return all.map(({ at: moment, state: name, url }) => ({ at: moment, what: `endpoint ${endpointState(name)[1]}`, details: url, tone: endpointState(name)[0] }));
+function ofEndpoints({ at, name }) {
+  const all = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => near(history.slice(1).map(([at, state]) => ({ at, state, url })), at));
+  return all.map(({ at, state: name, url }) => ({ at, what: `endpoint ${endpointState(name)[1]}`, details: url, tone: endpointState(name)[0] }));
 }
 
-function ofSession({ at, session }) {
-  const all = near(store.restarts.filter((restart) => restart.session === session), at);
-  return all.map(({ at: moment, attempt, reason }) => ({ at: moment, what: 'connector restart', details: `attempt ${attempt}: ${reason}`, tone: 'warn' }));
-}
-
-/** The session's timeline and the feed may know the same restart. */
-function unique(entries) {
-  const seen = new Set();
-  const isNew = ({ at, what, isOwn }) => isOwn || (!seen.has(`${Math.round(at / 1000)} ${what}`) && seen.add(`${Math.round(at / 1000)} ${what}`));
-  return entries.filter(isNew).sort((a, b) => a.at - b.at);
+/** What the feed knows of a session that has ended: it has no timeline any longer. */
+function restartsOf({ session }) {
+  const all = store.restarts.filter((restart) => restart.session === session);
+  return all.map(({ at, attempt, reason }) => ({ at, what: 'connector restart', details: `attempt ${attempt}: ${reason}`, tone: 'warn' }));
 }
 
 /** The likely cause in a sentence. */
-function conclusion({ at, upstream: name }) {
+function conclusion({ at, name }) {
   const down = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => outagesOf(history, store.now).filter(({ start, end }) => start <= at + 1000 && end >= at - 1000).map((outage) => ({ ...outage, url })));
   const [first] = down.sort((a, b) => b.start - a.start);
   if (!first) return '';
-  const lasted = first.open ? 'and is still down' : `for ${span(first.end - first.start)}`;
-  return `The event failed during an outage: ${first.url} went down at ${clock(first.start, store.now)} ${lasted}.`;
+  const began = clock(first.start, store.now);
+  return `The event failed during an outage: ${first.url} ${first.open ? `is down since ${began}` : `was down for ${span(first.end - first.start)} from ${began}`}.`;
 }
 
 /** The states of the upstream's endpoints around the failure. */
-function endpoints({ at, upstream: name }) {
+function endpoints({ at, name }) {
   const found = name && upstream(name);
   if (!found) return null;
   const [from, to] = [at - AROUND, Math.min(at + AROUND, Math.max(store.now, at + 1))];
   const rows = found.endpoints.map(({ url, history }) => {
     const line = strip();
-    const until = history.filter(([moment]) => moment <= to);
+    const until = history.filter(([start]) => start <= to);
     drawStrip(line, until, from, to);
-    const states = [...new Set(until.filter(([moment], index) => (until[index + 1]?.[0] ?? to) > from).map(([, name]) => name))];
+    const states = [...new Set(until.filter((_, index) => (until[index + 1]?.[0] ?? to) > from).map(([, name]) => name))];
     return h('li', {}, h('code', {}, url), line, h('span', {}, states.map((name) => [state(...endpointState(name)), ' '])));
   });
   return h('section', { class: 'panel' }, h('h3', {}, `Endpoints of ${name}`, h('span', { class: 'muted' }, `from ${span(at - from)} before the failure to ${span(to - at)} after it`)), h('ul', { class: 'around' }, rows));

@@ -2,7 +2,7 @@
 
 import { attribute, cell, empty, h, keyed, s, table, text } from '../dom.js';
 import { store, upstream } from '../store.js';
-import { count, isUp, rate } from '../words.js';
+import { count, isUp, plural, rate } from '../words.js';
 
 const NARROW = 640;
 const NODE = { width: 190, height: 46 };
@@ -53,7 +53,7 @@ function parts(route) {
   const pipelines = [route.incoming.length && `→ ${route.incoming.join(' → ')}`, route.outgoing.length && `← ${route.outgoing.join(' ← ')}`].filter(Boolean);
   return [
     { kind: 'listener', name: route.listener },
-    { kind: 'route', name: route.name },
+    { kind: 'route', name: route.name, index: store.routes.indexOf(route) },
     pipelines.length ? { kind: 'pipelines', name: pipelines[0], second: pipelines[1] } : null,
     route.upstream ? { kind: 'upstream', name: route.upstream } : null,
   ];
@@ -155,22 +155,21 @@ function node(part, x, y, width, updates) {
   const second = s('text', { class: part.second ? 'name' : 'note', x: x + 12, y: y + 36 }, cut(part.second ?? part.kind, characters));
   const group = s('g', { class: `node ${part.kind}` }, s('title', {}, [part.name, part.second].filter(Boolean).join('\n')), s('rect', { x, y, width, height: NODE.height, rx: 6 }), first, second);
   const note = { listener: listenerNote, route: routeNote, upstream: upstreamNote }[part.kind];
-  if (note) updates.push(() => note(part.name, second, group));
+  if (note) updates.push(() => note(part, second, group));
   const href = { route: `#sessions?route=${encodeURIComponent(part.name)}`, upstream: `#upstreams/${encodeURIComponent(part.name)}` }[part.kind];
   return href ? s('a', { href }, group) : group;
 }
 
-function listenerNote(name, note) {
+function listenerNote({ name }, note) {
   const { received } = traffic(({ listener }) => listener === name);
   text(note, `listener · ${rate(received)}/s`);
 }
 
-function routeNote(name, note) {
-  const route = store.routes.find((route) => route.name === name);
-  text(note, `route · ${count(route?.sessions ?? 0)} sessions`);
+function routeNote({ index }, note) {
+  text(note, `route · ${plural(store.routes[index]?.sessions ?? 0, 'session')}`);
 }
 
-function upstreamNote(name, note, group) {
+function upstreamNote({ name }, note, group) {
   const endpoints = upstream(name)?.endpoints ?? [];
   const up = endpoints.filter(({ state }) => isUp(state)).length;
   text(note, `upstream · ${up}/${endpoints.length} up`);

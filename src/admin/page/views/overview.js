@@ -52,11 +52,11 @@ export function overview() {
   ];
   const endpoints = h('ul', { class: 'endpoints' });
   const noEndpoints = empty('No route has an upstream. Endpoints appear here as soon as one has.');
-  const errors = errorList(8);
+  const errors = errorList(6, 'short');
   const element = h('div', {},
     h('h2', { class: 'hidden' }, 'Overview'),
     h('dl', { class: 'figures' }, Object.values(figures).map(({ element }) => element)),
-    h('section', { class: 'charts', 'aria-label': 'Last five minutes' }, charts.map(({ figure }) => figure)),
+    h('section', { class: 'charts', 'aria-label': 'Last minutes' }, charts.map(({ figure }) => figure)),
     h('div', { class: 'columns' },
       h('section', {}, h('h2', {}, h('a', { href: '#upstreams' }, 'Upstreams'), h('span', { class: 'muted' }, ' last five minutes')), endpoints, noEndpoints),
       h('section', {}, h('h2', {}, h('a', { href: '#errors' }, 'Latest errors')), errors.element)));

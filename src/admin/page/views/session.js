@@ -4,7 +4,7 @@ import { perform } from '../actions.js';
 import { read } from '../api.js';
 import { attribute, empty, h, keyed, put, setState, state, text } from '../dom.js';
 import { store } from '../store.js';
-import { bytes, clock, connectorState, count, sessionState, span, time } from '../words.js';
+import { bytes, clock, count, moment, plural, sessionState, span, time } from '../words.js';
 
 const REFRESH = 1000;
 
@@ -95,32 +95,39 @@ class SessionPane {
       confirm: 'Close session',
       danger: true,
       path: `api/sessions/${id}/close`,
-      payload: ({ code, reason }) => ({ code: Number(code), reason }),
-      done: () => `Session ${id} is closed.`,
+      payload: ({ code, reason }) => ({ code: Number(code), ...(reason && { reason }) }),
+      done: () => `Session ${id} is being closed.`,
     });
   }
 }
 
 function facts(list, found) {
-  const claims = Object.entries(found.claims ?? {}).map(([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`);
+  const claims = Object.entries(found.claims ?? {}).map(([name, value]) => `${name}=${value}`);
+  const { from_client, from_upstream, waiting } = found.held ?? {};
+  const servers = (found.servers ?? []).map(({ server, state, generation, attempts, next_ms, failure }) => [
+    `Connection to ${server}`, `${state}, number ${generation}${attempts ? `, attempt ${attempts}` : ''}${next_ms ? `, next in ${time(next_ms)}` : ''}${failure ? `: ${failure}` : ''}`,
+  ]);
   const rows = [
     ['Listener', found.listener],
     ['Route', found.route],
     ['Peer', found.peer],
     ['Claims', claims.join(', ') || '–'],
     ['Upstream', found.upstream ?? '–'],
-    ['Connected', `${clock(found.since, store.now)}, ${span(store.now - found.since)} ago`],
-    ['Last message', found.active ? `${span(store.now - found.active)} ago` : '–'],
-    ['Held for the upstream', bytes(found.held?.upstream)],
-    ['Held for the client', bytes(found.held?.downstream)],
+    ['Began', `${clock(moment(found.since), store.now)}, ${span(found.seconds * 1000)} ago`],
+    ['Last message', found.active ? `${span(store.now - moment(found.active))} ago` : '–'],
+    ['Credential', found.expires ? `expires at ${clock(found.expires * 1000, store.now)}` : 'does not expire'],
+    ['Oldest event without outcome', found.oldest ?? '–'],
+    ['Held for the upstream', from_client ? `${bytes(from_client.bytes)} of ${bytes(from_client.limit)}${waiting ? `, ${plural(waiting, 'event')} waiting` : ''}` : '–'],
+    ['Held for the client', bytes(from_upstream?.bytes)],
+    ...servers,
   ];
   keyed(list, rows, ([name]) => name, ([name]) => h('div', {}, h('dt', {}, name), h('dd')), (row, [, value]) => text(row.lastChild, value));
 }
 
 function figures(list, found) {
-  const rows = ['received', 'sent', 'unsettled', 'answered', 'delivered', 'errored', 'dropped', 'pushed', 'restarts', 'gaps', 'moves'].filter((name) => found[name] !== undefined);
+  const rows = ['received', 'sent', 'unsettled', 'answered', 'delivered', 'errored', 'dropped', 'pushed', 'discarded', 'restarts', 'gaps', 'moves'].filter((name) => found[name] !== undefined);
   keyed(list, rows, (name) => name, (name) => h('div', { class: 'figure' }, h('dt', {}, name), h('dd', { class: 'value' })), (row, name) => {
-    text(row.lastChild, count(found[name]));
+    text(row.lastChild, count(found[name].messages ?? found[name]));
     attribute(row, 'data-tone', name === 'errored' && found[name] ? 'bad' : 'none');
   });
 }
@@ -132,11 +139,9 @@ function entries(list, found, create, nothing) {
     return put(list, h('li', { class: 'empty' }, nothing));
   }
   list.querySelector('.empty')?.remove();
-  return keyed(list, [...all].reverse(), (entry) => `${entry.at} ${entry.id ?? entry.what}`, create);
+  return keyed(list, [...all].reverse(), (entry) => `${entry.at} ${entry.id ?? entry.kind}`, create);
 }
 
-const timelineEntry = ({ at, what, details }) => h('li', {}, h('time', {}, clock(at, store.now)), h('b', {}, what), h('span', {}, details ?? ''));
+const timelineEntry = ({ at, kind, detail }) => h('li', {}, h('time', {}, clock(moment(at), store.now)), h('b', {}, kind), h('span', {}, detail));
 
-const errorEntry = ({ at, id, kind, reason, ms }) => h('li', {}, h('time', {}, clock(at, store.now)), h('a', { href: `#events/${id}` }, h('code', {}, id)), h('b', {}, kind), h('span', {}, `${reason ?? ''}${ms === undefined ? '' : ` (after ${time(ms)})`}`));
-
-export { connectorState };
+const errorEntry = ({ at, id, kind, reason }) => h('li', {}, h('time', {}, clock(moment(at), store.now)), h('a', { href: `#events/${id}` }, h('code', {}, id)), h('b', {}, kind), h('span', {}, reason));

@@ -3,7 +3,7 @@
 import { read } from '../api.js';
 import { attribute, cell, empty, h, keyed, put, setState, state, text } from '../dom.js';
 import { store } from '../store.js';
-import { count, plural, sessionState, span } from '../words.js';
+import { count, moment, plural, sessionState, span } from '../words.js';
 import { session } from './session.js';
 
 const PAGE = 50;
@@ -14,12 +14,12 @@ const TYPING = 250;
 const STATES = ['starting', 'open', 'draining', 'closing'];
 const FILTERS = ['listener', 'route', 'state', 'peer', 'claim'];
 
-/** Columns with the name that the API sorts by. */
+/** Columns, some with the name that the API sorts by. */
 const COLUMNS = [
   { title: 'Session', sort: 'id' },
-  { title: 'State', sort: 'state' },
-  { title: 'Route', sort: 'route' },
-  { title: 'Peer', sort: 'peer' },
+  { title: 'State' },
+  { title: 'Route' },
+  { title: 'Peer' },
   { title: 'Age', sort: 'age', class: 'number' },
   { title: 'Received', sort: 'received', class: 'number' },
   { title: 'Sent', sort: 'sent', class: 'number' },
@@ -36,10 +36,10 @@ export function sessions() {
 
 class SessionTable {
   constructor() {
-    this.query = { sort: '-id', page: 1 };
+    this.query = { sort: 'id', page: 1 };
     this.id = '';
     this.body = h('tbody');
-    this.heads = COLUMNS.map(({ title, sort, class: name }) => h('th', { scope: 'col', class: name }, h('button', { type: 'button', class: 'sort', onclick: () => this.sort(sort) }, title)));
+    this.heads = COLUMNS.map(({ title, sort, class: name }) => h('th', { scope: 'col', class: name }, sort ? h('button', { type: 'button', class: 'sort', onclick: () => this.sort(sort) }, title) : title));
     this.table = h('table', { class: 'cards sessions' }, h('caption', { class: 'hidden' }, 'Sessions'), h('thead', {}, h('tr', {}, this.heads)), this.body);
     this.none = empty('');
     this.summary = h('span', { class: 'muted' });
@@ -69,7 +69,8 @@ class SessionTable {
       if (document.activeElement !== field) field.value = value;
       this.query[name] = value;
     }
-    this.query.sort = parameters.get('sort') ?? '-id';
+    const sort = parameters.get('sort');
+    this.query.sort = COLUMNS.some((column) => column.sort && column.sort === sort) ? sort : 'id';
     this.query.page = Math.max(1, Number.parseInt(parameters.get('page') ?? '1', 10) || 1);
     attribute(this.element, 'data-open', id ? 'true' : 'false');
     this.details.open(id);
@@ -93,7 +94,7 @@ class SessionTable {
   address(id, query = this.query) {
     const parameters = new URLSearchParams();
     for (const name of FILTERS) if (query[name]) parameters.set(name, query[name]);
-    if (query.sort !== '-id') parameters.set('sort', query.sort);
+    if (query.sort !== 'id') parameters.set('sort', query.sort);
     if (query.page > 1) parameters.set('page', query.page);
     const text = parameters.toString();
     return `#sessions${id ? `/${id}` : ''}${text ? `?${text}` : ''}`;
@@ -111,8 +112,7 @@ class SessionTable {
   }
 
   sort(by) {
-    const descending = this.query.sort === `-${by}`;
-    location.hash = this.address(this.id, { ...this.query, sort: descending ? by : `-${by}`, page: 1 });
+    location.hash = this.address(this.id, { ...this.query, sort: by, page: 1 });
   }
 
   turn(pages) {
@@ -148,17 +148,17 @@ class SessionTable {
     }
   }
 
-  show({ sessions: found, total }) {
+  show({ sessions: found, matched }) {
     const { page, sort } = this.query;
     const isFiltered = FILTERS.some((name) => this.query[name]);
     this.rows(found);
     text(this.none, isFiltered ? 'No session matches the filter.' : 'No client is connected. Each client that connects appears here as a session.');
     this.none.hidden = found.length > 0;
     const first = (page - 1) * PAGE + 1;
-    text(this.summary, found.length ? `${count(first)} to ${count(first + found.length - 1)} of ${plural(total, 'session')}` : '');
+    text(this.summary, found.length ? `${count(first)} to ${count(first + found.length - 1)} of ${plural(matched, 'session')}` : '');
     this.before.disabled = page <= 1;
-    this.after.disabled = page * PAGE >= total;
-    COLUMNS.forEach(({ sort: by }, index) => attribute(this.heads[index], 'aria-sort', sort === by ? 'ascending' : sort === `-${by}` ? 'descending' : null));
+    this.after.disabled = page * PAGE >= matched;
+    COLUMNS.forEach(({ sort: by }, index) => attribute(this.heads[index], 'aria-sort', by === sort ? (sort === 'id' ? 'ascending' : 'descending') : null));
   }
 
   rows(found) {
@@ -173,8 +173,8 @@ class SessionTable {
     setState(mark.firstChild, ...sessionState(item.state));
     text(route, item.route);
     text(peer, item.peer);
-    const active = item.active ? span(store.now - item.active) : '–';
-    [span(item.age), count(item.received), count(item.sent), count(item.unsettled), count(item.errored), count(item.restarts), active].forEach((value, index) => text(numbers[index], value));
+    const active = item.active ? span(store.now - moment(item.active)) : '–';
+    [span(item.seconds * 1000), count(item.received.messages), count(item.sent.messages), count(item.unsettled), count(item.errored), count(item.restarts), active].forEach((value, index) => text(numbers[index], value));
   }
 }
 
