@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    asking,
+    TEST, asking,
     service::{Act, Service, reply},
 };
 use crate::harness::*;
@@ -119,6 +119,44 @@ fn requests_to_the_service_are_limited_and_end_with_their_client() {
     service.answer(reply("200 OK", &[]));
     wait_for("a free slot", PATIENCE, || Opening::new(proxy.addr()).try_open().is_ok());
     assert_eq!(upstream.connections(), 1);
+}
+
+/// One address has 32 places for checks that wait.
+#[test]
+fn a_service_that_hangs_does_not_refuse_clients_of_the_same_address_whose_check_does_not_wait() {
+    const WAITING: usize = 32;
+    let upstream = TestUpstream::echo();
+    let service = Service::start(Act::Hang(Vec::new()));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("secret"), "planted-secret-with-thirty-two-bytes-or-more").unwrap();
+    let settings = asking(&upstream.url(), &service)
+        .with(&format!("auth.users.jwt.secret_file = {:?}", folder.path().join("secret")))
+        .with(r#"auth.keys.from = ["header:x-key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {{ one = {TEST:?} }}"))
+        .on_route(r#"path = "/gate""#)
+        .route(&[
+            r#"name = "known""#,
+            r#"path = "/known""#,
+            r#"upstream = "echo""#,
+            r#"auth = ["keys", "users"]"#,
+            r#"origins = ["*"]"#,
+        ]);
+    let proxy = Proxy::start(&settings).expect("client refused");
+    let mut waiting: Vec<_> = (0..WAITING).map(|_| Raw::connect(proxy.addr())).collect();
+    for client in &mut waiting {
+        client.write(request("/gate", &[]).as_bytes());
+    }
+    service.wait_requests(WAITING);
+    let refusal = Opening::new(proxy.addr()).path("/gate").refused();
+    assert_eq!((refusal.status(), refusal.head.get("retry-after").as_deref()), (429, Some("1")));
+    assert_eq!(refusal.body, "too many credentials from this address at a time\n");
+    assert_eq!(service.requests(), WAITING);
+    let known = || Opening::new(proxy.addr()).path("/known");
+    assert_eq!(known().header("X-Key", "test").open().ask("a"), "a");
+    let denied = known().header("Authorization", "Bearer e30.e30.e30").refused();
+    assert_eq!(denied.status(), 401, "a token is checked");
+    drop(waiting);
+    service.wait_ended();
 }
 
 /// A 103 (RFC 8297) leaves a response on the connection, which the next request must not take for its own.

@@ -28,6 +28,10 @@ pub enum Denial {
     Failed(ServiceError),
     /// Too many passwords wait for their check. The client may try again after this number of seconds: 503.
     Busy(u32),
+    /// Too many checks of the client's address wait: 429.
+    TooManyWait,
+    /// The section that accepted the client is no longer in the settings, or no longer renews.
+    Removed,
     /// The client's certificate is not one of those that the section accepts: 403.
     Certificate(CertificateDenial),
 }
@@ -135,6 +139,8 @@ pub fn challenge(scheme: Scheme, realm: &str, denial: &Denial) -> String {
         | Denial::ByService { .. }
         | Denial::Failed(_)
         | Denial::Busy(_)
+        | Denial::TooManyWait
+        | Denial::Removed
         | Denial::Certificate(_) => None,
         Denial::Malformed(error) => Some(("invalid_request", Some(error.to_string()))),
         Denial::Invalid(error) => Some(("invalid_token", Some(error.to_string()))),

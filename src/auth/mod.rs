@@ -28,6 +28,7 @@ pub mod jwt;
 pub mod operator_token;
 mod renewal;
 mod secret;
+mod waiting;
 
 use std::{
     fmt,
@@ -52,6 +53,7 @@ pub use self::{
     forward::ForwardConfig,
     renewal::{RenewalMessage, RenewalRule},
     secret::Secret,
+    waiting::{Unlimited, Waiting},
 };
 use crate::{
     event::{Record, Value},

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::auth::{
-    BasicConfig, Denial, Identity, Invalid,
+    BasicConfig, Denial, Identity, Invalid, Waiting,
     basic::{Login, LoginTag, MEMORY_MAX, Substitutes, Successes, Users, UsersError},
 };
 
@@ -81,10 +81,10 @@ impl Checker {
     }
 
     /// Checks user and password. A client that is gone leaves the queue; a check that runs continues to its end.
-    pub(super) async fn check(&self, login: Login) -> Result<Identity, Denial> {
+    pub(super) async fn check(&self, login: Login, waiting: &dyn Waiting) -> Result<Identity, Denial> {
         let loaded = self.loaded();
         let tag = loaded.tag(&login);
-        if loaded.knows(&tag) || loaded.verify(login.clone(), tag).await? {
+        if loaded.knows(&tag) || loaded.verify(login.clone(), tag, waiting).await? {
             return Ok(login.identity(&self.name));
         }
         Err(Denial::Invalid(Invalid::Login))
@@ -123,7 +123,13 @@ impl Loaded {
         self.successes.lock().unwrap_or_else(PoisonError::into_inner).contains(tag, Instant::now())
     }
 
-    async fn verify(self: &Arc<Self>, login: Login, tag: LoginTag) -> Result<bool, Denial> {
+    async fn verify(
+        self: &Arc<Self>,
+        login: Login,
+        tag: LoginTag,
+        waiting: &dyn Waiting,
+    ) -> Result<bool, Denial> {
+        waiting.begin(Instant::now())?;
         let _place = CHECKS.place()?;
         let Some((hash, is_own)) = self.users.hash_for(&login.user, &SUBSTITUTES) else { return Ok(false) };
         let running = CHECKS.begin(hash.memory()).await?;

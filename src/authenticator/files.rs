@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        auth::{ApiKeys, ApiKeysConfig, AuthConfig, MethodConfig, Secret, Source},
+        auth::{ApiKeys, ApiKeysConfig, AuthConfig, MethodConfig, Secret, Source, Unlimited},
         net::Network,
     };
 
@@ -115,7 +115,7 @@ mod tests {
             let mut follower = Follower::default();
             follower.look(&mut keys).await;
             follower.look(&mut keys).await;
-            let identity = method.identify(&Secret::from("test"), 0).await.unwrap();
+            let identity = method.identify(&Secret::from("test"), 0, &Unlimited).await.unwrap();
             assert_eq!(identity.subject.as_deref(), Some("new"));
         });
     }

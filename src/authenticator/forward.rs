@@ -23,6 +23,7 @@ use crate::{
         Denial, Secret, bearer,
         forward::{ForwardConfig, Judged, METHOD, ServiceError, TARGET, is_set_by_proxy, judge},
     },
+    client_address::is_forwarding,
     header_list::is_named_by_connection,
     net::{Connect, LookupError, Network, TcpOptions, TlsError, tls::TlsClient},
 };
@@ -90,6 +91,7 @@ impl Checker {
         offer: &Offer<'_>,
         credential: Option<&Secret>,
     ) -> Result<Judged, Denial> {
+        offer.waiting.begin(std::time::Instant::now())?;
         let slot = Arc::clone(&self.slots).try_acquire_owned();
         let slot = slot.map_err(|_| Denial::Failed(ServiceError::Full))?;
         let time = self.config.timeout;
@@ -140,7 +142,12 @@ impl Checker {
         };
         for name in &self.config.request_headers {
             let is_replaced = is_set_by_proxy(name) || (credential.is_some() && *name == AUTHORIZATION);
-            if !is_replaced && !is_named_by_connection(headers, name) {
+            if is_replaced {
+                continue;
+            }
+            if is_forwarding(name) {
+                offer.chain.header(name, headers).into_iter().for_each(|value| append(name, value));
+            } else if !is_named_by_connection(headers, name) {
                 offer.hidden.values(headers, name).for_each(|value| append(name, value.clone()));
             }
         }

@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     auth::{
-        JwksConfig,
+        Denial, JwksConfig, Waiting,
         jwt::{Algorithm, Fetches, KeyError, KeySet},
     },
     log::Quoted,
@@ -102,8 +102,9 @@ impl Remote {
     /// The keys. If there are none, waits for a fetch that runs.
     ///
     /// # Errors
-    /// When there are none after that; with the seconds after which there may be.
-    pub(super) async fn keys(&self) -> Result<Arc<KeySet>, u32> {
+    /// When there are none after that, with the seconds after which there may be; when too many checks of the client's
+    /// address wait.
+    pub(super) async fn keys(&self, waiting: &dyn Waiting) -> Result<Arc<KeySet>, Denial> {
         let mut ended = self.ended.subscribe();
         let now = Instant::now();
         let (keys, is_near) = {
@@ -114,22 +115,28 @@ impl Remote {
             return Ok(keys);
         }
         if is_near {
+            waiting.begin(now)?;
             let _ = timeout(WAIT, ended.changed()).await;
         }
         let (now, fetches) = (Instant::now(), self.fetches());
-        fetches.keys(now).ok_or_else(|| fetches.retry_after(now))
+        fetches.keys(now).ok_or_else(|| Denial::Unavailable(fetches.retry_after(now)))
     }
 
     /// The keys after another fetch, because a token has a key id that the current ones do not have. `None` if the last
     /// fetch was too recent, or the next one takes too long.
-    pub(super) async fn newer(&self) -> Option<Arc<KeySet>> {
+    ///
+    /// # Errors
+    /// When too many checks of the client's address wait.
+    pub(super) async fn newer(&self, waiting: &dyn Waiting) -> Result<Option<Arc<KeySet>>, Denial> {
         let mut ended = self.ended.subscribe();
-        if !self.fetches().want(Instant::now()) {
-            return None;
+        let now = Instant::now();
+        if !self.fetches().want(now) {
+            return Ok(None);
         }
         self.wanted.notify_one();
-        timeout(WAIT, ended.changed()).await.ok()?.ok()?;
-        self.fetches().keys(Instant::now())
+        waiting.begin(now)?;
+        let is_fetched = matches!(timeout(WAIT, ended.changed()).await, Ok(Ok(())));
+        Ok(if is_fetched { self.fetches().keys(Instant::now()) } else { None })
     }
 
     fn fetches(&self) -> MutexGuard<'_, Fetches> {

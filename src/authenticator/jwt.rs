@@ -7,7 +7,7 @@ use std::{
 
 use super::jwks::Remote;
 use crate::auth::{
-    Denial, Identity, JwtConfig, KeySource, Secret,
+    Denial, Identity, JwtConfig, KeySource, Secret, Waiting,
     jwt::{Algorithm, KeyError, KeySet, Rules, needs_newer_keys, verify},
 };
 
@@ -50,6 +50,7 @@ impl Checker {
         method: &Arc<str>,
         credential: &Secret,
         now: u64,
+        waiting: &dyn Waiting,
     ) -> Result<Identity, Denial> {
         let with = |keys: &KeySet| verify(method, credential, keys, &self.rules, now);
         let checked = match &self.keys {
@@ -58,10 +59,10 @@ impl Checker {
                 with(&keys)
             }
             Keys::Remote(remote) => {
-                let keys = remote.keys().await.map_err(Denial::Unavailable)?;
+                let keys = remote.keys(waiting).await?;
                 match with(&keys) {
                     Err(error) if needs_newer_keys(error, credential, &keys) => {
-                        remote.newer().await.map_or(Err(error), |keys| with(&keys))
+                        remote.newer(waiting).await?.map_or(Err(error), |keys| with(&keys))
                     }
                     checked => checked,
                 }

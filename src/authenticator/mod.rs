@@ -31,7 +31,7 @@ pub use self::{forward::Clients, keepers::Keepers};
 use crate::{
     auth::{
         self, AuthConfig, ClientCertificateConfig, Credential, Denial, Guess, Hidden, Identity, MethodConfig,
-        Requirement, Scheme, Secret, basic::Login,
+        Requirement, Scheme, Secret, Unlimited, Waiting, basic::Login,
     },
     certificate::TlsFacts,
     client_address::Chain,
@@ -90,6 +90,8 @@ pub struct Offer<'a> {
     pub tls: Option<&'a TlsFacts>,
     /// The HTTP clients of this thread.
     pub clients: &'a Clients,
+    /// The check of this request.
+    pub waiting: &'a dyn Waiting,
 }
 
 /// A client that was accepted.
@@ -240,7 +242,7 @@ impl Authenticator {
         if let Method::Basic(users) = &self.method {
             let login = Login::find(&offer.request).map_err(Denial::Malformed)?;
             let Some(login) = login else { return Ok(None) };
-            return Ok(Some(Accepted::of(users.check(login).await?)));
+            return Ok(Some(Accepted::of(users.check(login, offer.waiting).await?)));
         }
         if let Method::ClientCertificate(patterns) = &self.method {
             let Some(certificate) = offer.tls.and_then(|tls| tls.client.as_ref()) else { return Ok(None) };
@@ -257,7 +259,7 @@ impl Authenticator {
                 let judged = service.check(offer, secret).await?;
                 (judged.identity, judged.upstream_headers)
             }
-            (_, Some(secret)) => (self.identify(secret, now).await?, Vec::new()),
+            (_, Some(secret)) => (self.identify(secret, now, offer.waiting).await?, Vec::new()),
             (_, None) => return Ok(None),
         };
         Ok(Some(Accepted { identity, credential: found, upstream_headers }))
@@ -279,10 +281,10 @@ impl Authenticator {
     }
 
     /// The identity of the credential's owner. `now` is in seconds since 1970.
-    async fn identify(&self, secret: &Secret, now: u64) -> Result<Identity, Denial> {
+    async fn identify(&self, secret: &Secret, now: u64, waiting: &dyn Waiting) -> Result<Identity, Denial> {
         match &self.method {
             Method::ApiKeys(keys) => keys.check(&self.config.name, secret, now),
-            Method::Jwt(tokens) => tokens.check(&self.config.name, secret, now).await,
+            Method::Jwt(tokens) => tokens.check(&self.config.name, secret, now, waiting).await,
             // They need more of a request than a credential, so that the settings refuse `renew`.
             Method::Basic(_) | Method::ClientCertificate(_) | Method::Forward(_) => Err(Denial::Missing),
         }
@@ -293,7 +295,7 @@ impl Authenticator {
     /// # Errors
     /// As for [`authenticate`]. A check that takes longer than [`RENEWAL_MAX`] is given up.
     pub async fn renew(&self, secret: &Secret, requirements: &[Requirement]) -> Result<Identity, Denial> {
-        let identity = timeout(RENEWAL_MAX, self.identify(secret, clock::seconds())).await;
+        let identity = timeout(RENEWAL_MAX, self.identify(secret, clock::seconds(), &Unlimited)).await;
         let identity = identity.unwrap_or(Err(Denial::Unavailable(1)))?;
         match missing(requirements, &identity) {
             None => Ok(identity),

@@ -164,8 +164,9 @@ pub(super) fn accept(old: &Identity, new: Result<Identity, Denial>) -> Result<Id
         Denial::Malformed(error) => Failure::renewal(error.to_string()),
         Denial::Invalid(error) => Failure::renewal(error.to_string()),
         Denial::Forbidden(_) => Failure::renewal("not allowed"),
+        Denial::Removed => Failure::renewal("no longer possible"),
         Denial::ByService { .. } | Denial::Certificate(_) => Failure::renewal("invalid credential"),
-        Denial::Unavailable(_) | Denial::Failed(_) | Denial::Busy(_) => {
+        Denial::Unavailable(_) | Denial::Failed(_) | Denial::Busy(_) | Denial::TooManyWait => {
             Failure::renewal("authentication is not available")
         }
     })?;

@@ -1,8 +1,10 @@
-//! How many credentials of one address are checked at a time, and how many wrong ones it may send (guarantee C4).
+//! How many checks of credentials of one address wait at a time, and how many wrong credentials it may send (guarantee
+//! C4).
 //!
 //! No actors, sockets or clocks are used here: `now` is an argument.
 
 use std::{
+    cell::OnceCell,
     net::IpAddr,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
@@ -13,22 +15,31 @@ use super::{
     clients::{Address, ClientPermit, Clients},
 };
 use crate::{
-    auth::Guess,
+    auth::{Denial, Guess, Waiting},
     rate::{OnLimit, Rate},
 };
 
-/// Maximum number of credentials of one address that are checked at the same time. Checks that wait for something, such
-/// as the keys of an issuer, have few places for all clients together, and one address must not take all of them.
-const CHECKS_MAX: usize = 32;
+/// Maximum number of checks of one address that wait at the same time: for the keys of an issuer, for a service, or for
+/// the hash of a password. They have few places for all clients together, and one address must not take all of them.
+/// Checks that end at once take no place, so that those that wait refuse none of them.
+const WAITING_MAX: usize = 32;
 
 /// The rate of wrong credentials of one address: as many as clients behind one address send by mistake, and too few to
 /// find one by guessing.
 const WRONG: Rate =
     Rate { messages: Some(1), bytes: None, burst: Duration::from_secs(60), on_limit: OnLimit::Error };
 
+/// No rate.
+const UNLIMITED: Rate = Rate { messages: None, ..WRONG };
+
 /// The checks of credentials at one listener.
 #[derive(Debug)]
-pub struct Attempts(Option<Arc<Clients<Address>>>);
+pub struct Attempts {
+    /// The checks that wait.
+    waiting: Option<Arc<Clients<Address>>>,
+    /// The rates of wrong credentials.
+    wrong: Option<Arc<Clients<Address>>>,
+}
 
 /// The check of one client's credential. It is in progress until it ends or is dropped.
 ///
@@ -36,7 +47,12 @@ pub struct Attempts(Option<Arc<Clients<Address>>>);
 /// proxy busy with passwords otherwise.
 #[derive(Debug)]
 pub struct Attempt {
-    permit: Option<ClientPermit<Address>>,
+    client: Address,
+    waiting: Option<Arc<Clients<Address>>>,
+    /// The place of a check that waits.
+    place: OnceCell<ClientPermit<Address>>,
+    /// The rate of wrong credentials; `None` if the credential is no guess.
+    wrong: Option<ClientPermit<Address>>,
     /// [`Guess::Impossible`] from the end of the check on.
     guess: Guess,
 }
@@ -46,24 +62,23 @@ pub struct Attempt {
 impl Attempts {
     /// No checks so far.
     pub(super) fn new() -> Self {
-        Self(Clients::new(Some(CHECKS_MAX), WRONG))
+        Self { waiting: Clients::new(Some(WAITING_MAX), UNLIMITED), wrong: Clients::new(None, WRONG) }
     }
 
     /// Begins a check.
     ///
     /// # Errors
-    /// [`Full::Checks`] when too many checks of the address are in progress, [`Full::Wrong`] when the credential may be a
-    /// guess and too many of the address were wrong.
+    /// [`Full::Wrong`] when the credential may be a guess and too many of the address were wrong.
     pub fn begin(&self, client: IpAddr, guess: Guess, now: Instant) -> Result<Attempt, Full> {
-        let Some(clients) = &self.0 else { return Ok(Attempt { permit: None, guess }) };
-        let permit = clients.enter(Address::from(client), now).ok_or(Full::Checks)?;
-        let limiter =
-            permit.limiter.as_ref().map(|limiter| limiter.lock().unwrap_or_else(PoisonError::into_inner));
-        let is_over = limiter.is_some_and(|mut limiter| limiter.excess(0, now).is_some());
-        match is_over && guess == Guess::Possible {
-            true => Err(Full::Wrong),
-            false => Ok(Attempt { permit: Some(permit), guess }),
+        let client = Address::from(client);
+        let wrong = self.wrong.as_ref().filter(|_| guess == Guess::Possible);
+        let wrong = wrong.and_then(|clients| clients.enter(client, now));
+        let limiter = wrong.as_ref().and_then(|permit| permit.limiter.as_ref());
+        let limiter = limiter.map(|limiter| limiter.lock().unwrap_or_else(PoisonError::into_inner));
+        if limiter.is_some_and(|mut limiter| limiter.excess(0, now).is_some()) {
+            return Err(Full::Wrong);
         }
+        Ok(Attempt { client, waiting: self.waiting.clone(), place: OnceCell::new(), wrong, guess })
     }
 }
 
@@ -82,9 +97,20 @@ impl Attempt {
     }
 
     fn count_wrong(&mut self, now: Instant) {
-        if let Some(limiter) = self.permit.as_ref().and_then(|permit| permit.limiter.as_ref()) {
+        if let Some(limiter) = self.wrong.as_ref().and_then(|permit| permit.limiter.as_ref()) {
             limiter.lock().unwrap_or_else(PoisonError::into_inner).count(0, now);
         }
+    }
+}
+
+impl Waiting for Attempt {
+    fn begin(&self, now: Instant) -> Result<(), Denial> {
+        let Some(waiting) = self.waiting.as_ref().filter(|_| self.place.get().is_none()) else {
+            return Ok(());
+        };
+        let place = waiting.enter(self.client, now).ok_or(Denial::TooManyWait)?;
+        let _ = self.place.set(place);
+        Ok(())
     }
 }
 
@@ -109,15 +135,34 @@ mod tests {
         attempts.begin(client, Guess::Possible, now)
     }
 
+    fn waiting(attempts: &Attempts, client: IpAddr, now: Instant) -> Result<Attempt, Denial> {
+        let attempt = attempts.begin(client, Guess::Impossible, now).unwrap();
+        attempt.begin(now)?;
+        attempt.begin(now)?;
+        Ok(attempt)
+    }
+
     #[test]
-    fn one_address_cannot_take_all_checks() {
+    fn one_address_cannot_take_the_places_of_all_checks_that_wait() {
         let (attempts, now) = (Attempts::new(), Instant::now());
-        let mut held: Vec<_> = (0..CHECKS_MAX).map(|_| begin(&attempts, HERE, now).unwrap()).collect();
-        assert_eq!(begin(&attempts, HERE, now).unwrap_err(), Full::Checks);
-        let _other = begin(&attempts, THERE, now).unwrap();
+        let mut held: Vec<_> = (0..WAITING_MAX).map(|_| waiting(&attempts, HERE, now).unwrap()).collect();
+        assert_eq!(waiting(&attempts, HERE, now).unwrap_err(), Denial::TooManyWait);
+        let _other = waiting(&attempts, THERE, now).unwrap();
         held.pop();
-        let _next = begin(&attempts, HERE, now).unwrap();
-        assert_eq!(begin(&attempts, HERE, now).unwrap_err(), Full::Checks);
+        let _next = waiting(&attempts, HERE, now).unwrap();
+        assert_eq!(waiting(&attempts, HERE, now).unwrap_err(), Denial::TooManyWait);
+    }
+
+    #[test]
+    fn a_check_that_ends_at_once_needs_no_place() {
+        let (attempts, now) = (Attempts::new(), Instant::now());
+        let held: Vec<_> = (0..WAITING_MAX).map(|_| waiting(&attempts, HERE, now).unwrap()).collect();
+        for guess in [Guess::Possible, Guess::Impossible] {
+            let all: Result<Vec<_>, _> =
+                (0..2 * WAITING_MAX).map(|_| attempts.begin(HERE, guess, now)).collect();
+            all.expect("none of them waits").into_iter().for_each(Attempt::end);
+        }
+        drop(held);
     }
 
     /// A new connection for each guess does not help.

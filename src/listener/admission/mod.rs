@@ -79,7 +79,7 @@ pub enum Full {
     Key,
     /// The limit on the rate of new sessions of the listener.
     Starts,
-    /// The limit on the checks of credentials of the client's address.
+    /// The limit on the checks of credentials of the client's address that wait.
     Checks,
     /// The limit on the rate of wrong credentials of the client's address.
     Wrong,

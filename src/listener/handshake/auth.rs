@@ -11,7 +11,7 @@ use super::context::RequestContext;
 use crate::{
     auth::{Denial, Hidden, Identity, Invalid, none_besides, only_one},
     authenticator::{Accepted, Authenticator, Offer, authenticate, guess},
-    listener::{answer::Refusal, configuration::WorkerRoute, state::ListenerState},
+    listener::{admission::Full, answer::Refusal, configuration::WorkerRoute, state::ListenerState},
     session::{Lifetime, Moment},
 };
 
@@ -36,15 +36,7 @@ pub(super) async fn check(
     }
     let sources = &routed.route.credentials;
     let hidden = Hidden::new(sources, &context.routed_by(&state.name));
-    let offer = Offer {
-        request: context.routed_by(&state.name),
-        hidden: &hidden,
-        method: &context.head.method,
-        chain: &context.chain,
-        tls: context.tls.as_deref(),
-        clients: &routed.auth_clients,
-    };
-    let guess = guess(&routed.auth, &offer.request);
+    let guess = guess(&routed.auth, &context.routed_by(&state.name));
     let attempt = match state.admission.attempts.begin(context.peer.ip(), guess, Instant::now()) {
         Ok(attempt) => attempt,
         Err(full) => {
@@ -52,20 +44,29 @@ pub(super) async fn check(
             return Err(full.into());
         }
     };
+    let offer = Offer {
+        request: context.routed_by(&state.name),
+        hidden: &hidden,
+        method: &context.head.method,
+        chain: &context.chain,
+        tls: context.tls.as_deref(),
+        clients: &routed.auth_clients,
+        waiting: &attempt,
+    };
     let decision = match only_one(sources, &offer.request) {
         Ok(()) => authenticate(&routed.auth, &routed.route.require, &offer).await,
         Err(error) => Err(denied(routed, Denial::Malformed(error), None)),
     };
-    match &decision {
-        Err((Denial::Invalid(error), _)) if error.is_guess() => attempt.end_wrong(Instant::now()),
-        _ => attempt.end(),
-    }
     let decision = decision.and_then(|accepted| {
         match objection(routed, &accepting(routed, &accepted.identity), &accepted, &offer) {
             None => Ok(accepted),
             Some(denial) => Err(denied(routed, denial, Some(&accepted.identity))),
         }
     });
+    match &decision {
+        Err((Denial::Invalid(error), _)) if error.is_guess() => attempt.end_wrong(Instant::now()),
+        _ => attempt.end(),
+    }
     context.hide(hidden);
     let accepted = decision.map_err(|(denial, challenges)| refusal(&denial, &challenges))?;
     let Accepted { identity, credential, upstream_headers } = accepted;
@@ -129,7 +130,9 @@ fn refusal(denial: &Denial, challenges: &[String]) -> Refusal {
         }
         Denial::Invalid(error) => (StatusCode::UNAUTHORIZED, "invalid credential", Some(error.to_string())),
         Denial::Forbidden(claim) => (StatusCode::FORBIDDEN, "not allowed", Some(format!("claim {claim}"))),
-        Denial::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "authentication is not available", None),
+        Denial::Unavailable(_) | Denial::Removed => {
+            (StatusCode::SERVICE_UNAVAILABLE, "authentication is not available", None)
+        }
         Denial::ByService { is_known: false, .. } => (
             StatusCode::UNAUTHORIZED,
             "authentication required",
@@ -142,6 +145,7 @@ fn refusal(denial: &Denial, challenges: &[String]) -> Refusal {
             let cause = "too many passwords wait for their check".to_owned();
             (StatusCode::SERVICE_UNAVAILABLE, "authentication is not available", Some(cause))
         }
+        Denial::TooManyWait => return Full::Checks.into(),
         Denial::Failed(error) => {
             (StatusCode::SERVICE_UNAVAILABLE, "authentication is not available", Some(error.to_string()))
         }
