@@ -337,3 +337,45 @@ fn a_binary_message_renews() {
         assert_eq!(upstream.received(), received);
     }
 }
+
+/// The settings of a route whose tokens are signed with the secret in this file of the folder.
+fn signed(upstream: &TestUpstream, folder: &Path, file: &str, secret: &str) -> Settings {
+    let settings = with_tokens(Settings::json(&upstream.url()), folder).on_route(r#"name = "chat""#);
+    std::fs::write(folder.join(file), secret).unwrap();
+    settings.with(&format!("auth.users.jwt = {{ secret_file = {:?}, leeway = \"0s\" }}", folder.join(file)))
+}
+
+/// Sessions that keep their configuration after a reload are asked with another `codec`.
+#[test]
+fn a_key_that_a_reload_has_removed_renews_nothing() {
+    const OTHER: &str = "another-secret-with-thirty-two-bytes-or-more";
+    let claims = r#""sub":"7","scope":"chat""#;
+    for more in [r#"listener.ws.ping_interval = "20s""#, r#"listener.ws.codec = "string""#] {
+        let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+        let proxy = Proxy::start(&signed(&upstream, folder.path(), "secret", SECRET));
+        let mut client = with_token(&proxy, &token(SECRET, claims, now() + 600));
+        client.text(&renewal(&token(SECRET, claims, now() + 700)));
+        assert_eq!(client.recv_json()["notice"], "session renewed");
+        proxy.reload(&signed(&upstream, folder.path(), "other", OTHER).with(more));
+        client.text(&renewal(&token(SECRET, claims, now() + 800)));
+        assert_eq!(client.recv_error().0, "Error renewing session: wrong signature", "{more}");
+        client.text(&renewal(&token(OTHER, claims, now() + 800)));
+        assert_eq!(client.recv_json()["notice"], "session renewed", "{more}");
+        assert_eq!(client.ask("1"), "1");
+    }
+}
+
+#[test]
+fn a_method_that_a_reload_has_removed_renews_nothing() {
+    let claims = r#""sub":"7","scope":"chat""#;
+    let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+    let settings = signed(&upstream, folder.path(), "secret", SECRET);
+    let without = Settings::json(&upstream.url()).on_route(r#"name = "chat""#).on_route(r#"origins = ["*"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = with_token(&proxy, &token(SECRET, claims, now() + 600));
+    assert_eq!(client.ask("1"), "1");
+    proxy.reload(&without);
+    client.text(&renewal(&token(SECRET, claims, now() + 700)));
+    assert_eq!(client.recv_error().0, "Error renewing session: no longer possible");
+    assert_eq!(client.ask("2"), "2");
+}

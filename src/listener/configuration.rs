@@ -99,7 +99,8 @@ impl Routing {
         self.tap_redaction.as_ref()
     }
 
-    fn authenticator(&self, name: &str) -> Option<&Arc<Authenticator>> {
+    /// The method of authentication of that name; `None` if the settings have none.
+    pub fn authenticator(&self, name: &str) -> Option<&Arc<Authenticator>> {
         self.authenticators.iter().find(|method| *method.config().name == *name)
     }
 

@@ -239,7 +239,11 @@ impl SessionGuard for Entry {
         Some(Adoption {
             listener: Arc::clone(&self.listener),
             route: Arc::clone(&self.route),
-            renewals: found.auth.iter().filter_map(|method| renewal(method, &self.route)).collect(),
+            renewals: found
+                .auth
+                .iter()
+                .filter_map(|method| renewal(method, &self.route, &self.worker.server))
+                .collect(),
         })
     }
 }

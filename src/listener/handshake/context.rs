@@ -16,7 +16,7 @@ use crate::{
     certificate::TlsFacts,
     client_address::Chain,
     header_list::has_token,
-    listener::renewal::renewal,
+    listener::{renewal::renewal, state::ServerState},
     policy::LimitKey,
     router,
     session::{KnownClient, Renewal},
@@ -160,8 +160,8 @@ impl RequestContext {
     }
 
     /// How the client renews its credential; `None` if it cannot.
-    pub(super) fn renewal(&self) -> Option<Renewal> {
-        renewal(self.authenticator.as_ref()?, self.route.as_ref()?)
+    pub(super) fn renewal(&self, server: &Arc<ServerState>) -> Option<Renewal> {
+        renewal(self.authenticator.as_ref()?, self.route.as_ref()?, server)
     }
 
     /// The value that a limit of the route counts by; `None` if the client does not have it. Several headers of the

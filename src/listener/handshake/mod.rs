@@ -307,7 +307,7 @@ impl Handshake {
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
         let meta = route.reads_meta().then(|| forward::meta(&context, protocol.as_deref(), names));
         let local = context.local.filter(|_| route.reads_origin());
-        let renewal = context.renewal().map(|renewal| match &upstream_start {
+        let renewal = context.renewal(&worker.server).map(|renewal| match &upstream_start {
             Some(start) => {
                 let announce = Some(renewed::announce(context, &listener.name, &start.plan));
                 Renewal { announce, ..renewal }
