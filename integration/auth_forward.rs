@@ -28,10 +28,12 @@ fn the_service_gets_the_listed_headers_and_what_the_client_asks_for() {
     let upstream = TestUpstream::echo();
     let service = Service::start(reply("200 OK", &[]));
     let settings = asking(&upstream.url(), &service)
-        .with(r#"auth.gate.forward.request_headers = ["Cookie", "X-Tenant", "authorization"]"#);
+        .with(r#"auth.gate.forward.request_headers = ["Cookie", "X-Tenant", "authorization", "X-Real-IP"]"#);
     let proxy = Proxy::start(&settings);
     let opening = Opening::new(proxy.addr())
         .path("/chat?room=1&x=%20")
+        .header("X-Real-IP", "192.0.2.1")
+        .header("Connection", "X-Real-IP")
         .header("Cookie", "session=1")
         .header("Cookie", "b=2")
         .header("X-Tenant", "acme")
@@ -50,6 +52,7 @@ fn the_service_gets_the_listed_headers_and_what_the_client_asks_for() {
         ("upgrade", None),
         ("sec-websocket-key", None),
         ("x-forwarded-for", Some("127.0.0.1".to_owned())),
+        ("x-real-ip", Some("127.0.0.1".to_owned())),
         ("x-forwarded-proto", Some("http".to_owned())),
         ("x-forwarded-host", Some("towline.test".to_owned())),
         ("x-forwarded-method", Some("GET".to_owned())),

@@ -202,6 +202,28 @@ fn forwarding_headers_of_others_are_replaced() {
 }
 
 #[test]
+fn headers_with_the_clients_address_never_have_what_the_client_writes() {
+    let upstream = TestUpstream::echo();
+    let names = ["X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Forwarded-Port"];
+    let listed = format!("upstream.echo.forward_headers = {names:?}");
+    let forged = |addr| {
+        let opening = Opening::new(addr).header("X-Forwarded-For", "192.0.2.7");
+        names.iter().fold(opening, |opening, name| opening.header(name, "203.0.113.9")).open()
+    };
+    let direct = Proxy::start(&Settings::request(&upstream.url()).with(&listed));
+    let _direct = forged(direct.addr());
+    let trusted = Proxy::start(&behind(&upstream.url(), "off").with(&listed));
+    let _trusted = forged(trusted.addr());
+    for (at, address, port) in [(0, "127.0.0.1", None), (1, "192.0.2.7", Some("203.0.113.9"))] {
+        let head = upstream.head(at);
+        for name in &names[..3] {
+            assert_eq!(head.get(&name.to_lowercase()).as_deref(), Some(address), "{name}");
+        }
+        assert_eq!(head.get("x-forwarded-port").as_deref(), port);
+    }
+}
+
+#[test]
 fn forwarding_headers_of_trusted_proxies_are_extended() {
     let upstream = TestUpstream::echo();
     let proxy = Proxy::start(&behind(&upstream.url(), "off"));

@@ -20,7 +20,7 @@ use actix_http::{
 
 use super::{CLAIMS_MAX, Denial, Identity};
 use crate::{
-    client_address::is_forwarding,
+    client_address::is_made,
     event::{Record, Value},
     header_list::is_named_by_connection,
     net::TlsClient,
@@ -41,7 +41,7 @@ pub const TARGET: HeaderName = HeaderName::from_static("x-forwarded-uri");
 /// Whether the service gets this header from the proxy, and never the client's. With both, a service could judge another
 /// request than the one that the upstream gets.
 pub fn is_set_by_proxy(name: &HeaderName) -> bool {
-    is_forwarding(name) || [METHOD, TARGET].contains(name)
+    is_made(name) || [METHOD, TARGET].contains(name)
 }
 
 /// The table `forward` of a section.

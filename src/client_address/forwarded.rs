@@ -19,6 +19,41 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const XHOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Headers in which balancers name the client by its address alone. Upstreams that read one of them believe it, so its
+/// value is always the address of the client that the proxy has found.
+const ADDRESSES: [&str; 12] = [
+    "cf-connecting-ip",
+    "do-connecting-ip",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "true-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-nf-client-connection-ip",
+    "x-real-ip",
+];
+
+/// Headers in which balancers say how the client has connected, and that this proxy does not make. They come from
+/// trusted proxies only.
+const OF_BALANCERS: [&str; 13] = [
+    "cf-connecting-ipv6",
+    "front-end-https",
+    "x-forwarded-by",
+    "x-forwarded-client-cert",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-url-scheme",
+];
+
 /// A trusted proxy has sent a `Forwarded` that cannot be read, so that the client is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("malformed Forwarded header from a trusted proxy")]
@@ -39,8 +74,13 @@ pub struct Chain {
     element: Element,
 }
 
-/// Whether a header names the client, so that its value is that of [`Chain::header`].
+/// Whether a header says who the client is or how it has connected, so that its value is that of [`Chain::header`].
 pub fn is_forwarding(name: &HeaderName) -> bool {
+    is_made(name) || ADDRESSES.contains(&name.as_str()) || OF_BALANCERS.contains(&name.as_str())
+}
+
+/// Whether a header is one of those that each proxy on the way extends.
+pub fn is_made(name: &HeaderName) -> bool {
     [FOR, PROTO, XHOST, FORWARDED].contains(name)
 }
 
@@ -119,6 +159,8 @@ impl Chain {
                 let proto = proto.to_str().unwrap_or(self.scheme());
                 HeaderValue::try_from(element(self.client.ip(), proto, host)).ok()
             }
+            name if ADDRESSES.contains(&name) => HeaderValue::try_from(self.client.ip().to_string()).ok(),
+            other if extends && OF_BALANCERS.contains(&other) => joined(headers, name, None),
             _ => None,
         }
     }
@@ -260,6 +302,42 @@ mod tests {
         assert_eq!(chain_by(ForwardingHeaders::Forwarded), Err(MalformedForwarded));
         let untrusted = chain("192.0.2.7", ForwardingHeaders::Forwarded, &both).unwrap();
         assert_eq!(untrusted.client.ip().to_string(), "192.0.2.7", "and it does not matter from others");
+    }
+
+    #[test]
+    fn an_address_that_the_client_writes_is_replaced_by_its_own() {
+        let names = ADDRESSES.map(|name| (name, "203.0.113.9"));
+        let mut headers = headers(&names);
+        headers.append(FOR, HeaderValue::from_static("203.0.113.9, 192.0.2.7"));
+        for (peer, by, client) in [
+            ("2001:db8::7", ForwardingHeaders::XForwarded, "2001:db8::7"),
+            ("10.0.0.2", ForwardingHeaders::XForwarded, "192.0.2.7"),
+            ("10.0.0.2", ForwardingHeaders::None, "10.0.0.2"),
+        ] {
+            let chain = chain(peer, by, &headers).unwrap();
+            for name in ADDRESSES.map(HeaderName::from_static) {
+                assert!(is_forwarding(&name));
+                let value = chain.header(&name, &headers).unwrap();
+                assert_eq!(value.to_str().unwrap(), client, "{name} from {peer}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_balancers_write_of_the_connection_comes_from_trusted_ones_only() {
+        let headers = headers(&OF_BALANCERS.map(|name| (name, "x")));
+        for (peer, by, value) in [
+            ("192.0.2.7", ForwardingHeaders::XForwarded, None),
+            ("10.0.0.2", ForwardingHeaders::Forwarded, None),
+            ("10.0.0.2", ForwardingHeaders::None, None),
+            ("10.0.0.2", ForwardingHeaders::XForwarded, Some(HeaderValue::from_static("x"))),
+        ] {
+            let chain = chain(peer, by, &headers).unwrap();
+            for name in OF_BALANCERS.map(HeaderName::from_static) {
+                assert!(is_forwarding(&name));
+                assert_eq!(chain.header(&name, &headers), value, "{name} from {peer}");
+            }
+        }
     }
 
     const FORGED: [(&str, &str); 5] = [

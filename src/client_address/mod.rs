@@ -20,7 +20,7 @@ use ipnet::IpNet;
 
 pub use self::{
     element::Element,
-    forwarded::{Chain, MalformedForwarded, is_forwarding},
+    forwarded::{Chain, MalformedForwarded, is_forwarding, is_made},
     proxy_header::{BadProxyHeader, ProxyAddresses, Scan, scan},
 };
 
