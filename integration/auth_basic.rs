@@ -1,7 +1,7 @@
 //! Tests of the method `basic`: users and passwords of a file, the file while the proxy runs, and what many wrong
 //! passwords cost others.
 
-use std::{fs, path::Path, thread, time::Instant};
+use std::{fs, path::Path, process::Command, thread, time::Instant};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -127,6 +127,24 @@ fn a_changed_file_is_read_again() {
     proxy.wait_log("keys changed auth=staff *keys=1");
     assert_eq!(opening(&proxy, "bo", "secret").refused().status(), 401);
     assert_eq!(opening(&proxy, "cy", "secret").open().ask("a"), "a");
+}
+
+/// The open of a named pipe waits for a writer.
+#[test]
+fn a_pipe_in_place_of_the_file_is_refused_and_a_later_good_file_is_taken() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("htpasswd");
+    fs::write(&file, format!("ada:{SECRET}\n")).unwrap();
+    let proxy = Proxy::start(&staff(&upstream.url(), &file)).expect("keys refused");
+    fs::remove_file(&file).unwrap();
+    assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+    proxy.wait_log("keys refused auth=staff *not a regular file*");
+    assert_eq!(opening(&proxy, "ada", "secret").open().ask("a"), "a");
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, format!("bo:{SECRET}\n")).unwrap();
+    proxy.wait_log("keys changed auth=staff *keys=1");
+    assert_eq!(opening(&proxy, "bo", "secret").open().ask("a"), "a");
 }
 
 /// 200 wrong passwords, whose check takes long, hold neither running sessions nor clients whose password is known.

@@ -93,6 +93,11 @@ impl Proxy {
         std::fs::write(self.folder.path().join("hosts"), hosts).unwrap();
     }
 
+    /// The settings file.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.path().join("towline.toml")
+    }
+
     /// Replaces the settings file.
     pub fn rewrite(&self, settings: &Settings) {
         // The proxy never sees a part of the file.

@@ -65,6 +65,19 @@ fn a_broken_file_changes_nothing() {
     assert_eq!(proxy.client().ask("?"), "two");
 }
 
+/// The open of a named pipe waits for a writer.
+#[test]
+fn a_pipe_in_place_of_the_settings_holds_up_no_reload() {
+    let proxy = Proxy::start(&answering("one")).expect("reload failed").expect("reload problem");
+    let file = proxy.file();
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    proxy.signal("HUP");
+    proxy.wait_log("reload problem by=signal *not a regular file*");
+    assert!(!proxy.reload(&answering("two")).is_empty());
+    assert_eq!(proxy.client().ask("?"), "two");
+}
+
 #[test]
 fn secrets_are_not_in_the_log() {
     let upstream = TestUpstream::echo();

@@ -14,7 +14,8 @@ pub(super) fn run(source: &Source) -> Result<(), CommandError> {
     let loaded = Loaded::check(source::layers(source)?)?;
     start_log(&loaded.settings.log)?;
     let source = source.clone();
-    let requests = reload::requests(loaded.layers.clone(), move || Loaded::check(source::read(&source)?));
+    let requests =
+        reload::requests(loaded.layers.clone(), move || Loaded::check(source::read_again(&source)?));
     block_on(async {
         let shutdown = signals::shutdown(Hangup::Reload(requests.handle()))?;
         crate::run(loaded, requests, shutdown).await

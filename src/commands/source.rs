@@ -19,14 +19,23 @@ pub(super) fn layers(source: &Source) -> Result<Layers, CommandError> {
         );
         return Err(CommandError::Usage(text));
     }
-    Ok(read(source)?)
+    Ok(match &source.to {
+        None => Layers::read(source.config.as_deref(), environment())?,
+        Some(to) => of_flags(source, to),
+    })
 }
 
 /// Reads the settings again, from a command line that [`layers`] has accepted.
-pub(super) fn read(source: &Source) -> Result<Layers, SettingsError> {
-    match (&source.to, source.listen.as_slice()) {
-        (None, _) => Layers::read(source.config.as_deref(), environment()),
-        (Some(to), []) => Ok(from_flags(&[LISTEN.to_owned()], to, environment())),
-        (Some(to), listen) => Ok(from_flags(listen, to, environment())),
+pub(super) fn read_again(source: &Source) -> Result<Layers, SettingsError> {
+    match &source.to {
+        None => Layers::read_again(source.config.as_deref(), environment()),
+        Some(to) => Ok(of_flags(source, to)),
+    }
+}
+
+fn of_flags(source: &Source, to: &str) -> Layers {
+    match source.listen.as_slice() {
+        [] => from_flags(&[LISTEN.to_owned()], to, environment()),
+        listen => from_flags(listen, to, environment()),
     }
 }

@@ -4,6 +4,7 @@ mod environment;
 mod table;
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +16,7 @@ use super::{
     lines::lines,
     problem::{Origin, Problem, SettingsError},
 };
-use crate::files::read_text;
+use crate::files::{read_regular, read_text};
 
 pub use self::environment::variables;
 pub(crate) use self::table::{Table, as_table, insert, lookup, toml};
@@ -55,8 +56,28 @@ impl Layers {
         config: Option<&Path>,
         env: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
+        Self::read_by(read_text, config, env)
+    }
+
+    /// Reads the file again, as [`Layers::read`] does, in a process that has started with it. It waits for no writer of a
+    /// named pipe: that would hold up all later reloads.
+    ///
+    /// # Errors
+    /// The same errors as [`Layers::read`], and when it is not a regular file.
+    pub fn read_again(
+        config: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
+        Self::read_by(read_regular, config, env)
+    }
+
+    fn read_by(
+        read: fn(&Path) -> io::Result<String>,
+        config: Option<&Path>,
+        env: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, SettingsError> {
         let file = absolute(config.unwrap_or(Path::new(DEFAULT_FILE)));
-        let text = read_settings(&file)?;
+        let text = read(&file).map_err(|error| unreadable(&file, &error))?;
         Ok(Self { text: Some(text.as_str().into()), ..Self::parse(&file, &text, env)? })
     }
 
@@ -122,11 +143,11 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn read_settings(file: &Path) -> Result<String, SettingsError> {
-    read_text(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => SettingsError::NotFound { path: file.to_owned() },
+fn unreadable(file: &Path, error: &io::Error) -> SettingsError {
+    match error.kind() {
+        io::ErrorKind::NotFound => SettingsError::NotFound { path: file.to_owned() },
         _ => SettingsError::Unreadable { path: file.to_owned(), reason: error.to_string() },
-    })
+    }
 }
 
 /// The position and the parser's error text, without the line's text, which may contain a secret.
