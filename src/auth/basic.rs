@@ -1,8 +1,8 @@
 //! The method `basic`: user and password (RFC 7617), with a file of password hashes.
 //!
 //! ```text
-//! # USER:HASH, as `htpasswd -nB USER` prints it
-//! ada:$2y$10$LAGl5cSCivWEMQQSuJaDLuZHptyjR7cNqzD.9WqKWAH1oC0A/d7YC
+//! # USER:HASH, as `htpasswd -nBC 10 USER` prints it
+//! ada:$2y$10$T.ubsX1rXnBlPwS1dabmmurw4/VJmcICYwkLkVQIKD6xSZPdX29qa
 //! ```
 //!
 //! # Security

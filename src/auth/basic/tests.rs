@@ -66,6 +66,20 @@ fn passwords_are_known_by_their_hashes() {
     assert!(!is_right(&Users::default(), &login("ada", "secret")));
 }
 
+#[test]
+fn the_passwords_of_the_document_are_right() {
+    let docs = include_str!("../../../docs/auth.md");
+    let users = docs.split("```text\n").find(|text| text.starts_with("# USER:HASH")).unwrap();
+    let users = Users::parse(users.split("```").next().unwrap()).unwrap();
+    let rest = docs.split("The password of both users above is `").nth(1).unwrap();
+    let password = rest.split('`').next().unwrap();
+    assert_eq!(users.count(), 2);
+    for user in ["ada", "bo"] {
+        assert!(is_right(&users, &login(user, password)), "{user}");
+        assert!(!is_right(&users, &login(user, "secret")), "{user}");
+    }
+}
+
 /// The example of RFC 7617 section 2.1, and forms that clients send.
 #[test]
 fn user_and_password_are_found() {
