@@ -32,7 +32,7 @@ fn sessions_are_listed_shown_and_closed() {
     let json: Value = serde_json::from_str(&output(&proxy, &["sessions", "list", "--json"])).unwrap();
     assert_eq!(json["sessions"][0]["id"], "1:0");
     let shown = output(&proxy, &["sessions", "show", "1:0"]);
-    assert!(shown.contains("state        open\n") && shown.contains("\nservers\nSERVER"), "{shown}");
+    assert!(shown.contains("state                open\n") && shown.contains("\nservers\nSERVER"), "{shown}");
     let closed = output(&proxy, &["sessions", "close", "1:0", "--code", "4000", "--reason", "bye"]);
     assert_eq!(closed, "the session is being closed\n");
     assert_eq!(client.expect_closed(4000), "bye");

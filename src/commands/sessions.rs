@@ -105,7 +105,7 @@ fn text_of_list(answer: &Value) -> String {
         right("AGE"),
         right("IN"),
         right("OUT"),
-        right("OPEN"),
+        right("UNSETTLED"),
         right("ERRORS"),
         right("RESTARTS"),
     ];
@@ -125,14 +125,34 @@ fn text_of_list(answer: &Value) -> String {
     out
 }
 
-fn text_of_one(session: &Value) -> String {
-    let mut out = String::new();
-    let nested = ["servers", "errors", "timeline", "error"];
-    for (name, value) in session.as_object().into_iter().flatten() {
-        if !nested.contains(&name.as_str()) {
-            out += &format!("{name:<12} {}\n", visible(&text(value)));
+/// What the list shows, in the same order; the rest follows.
+const FIRST: [&str; 8] = ["id", "listener", "route", "upstream", "peer", "state", "since", "seconds"];
+
+/// A field of a session that is not a table. An object is one line: `messages 2, bytes 6`.
+fn field(name: &str, value: &Value) -> String {
+    let text = match value {
+        Value::Object(fields) if fields.is_empty() => "-".to_owned(),
+        Value::Object(fields) if fields.values().all(|value| !value.is_object()) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("{name} {}", text(value))).collect();
+            fields.join(", ")
         }
-    }
+        Value::Object(fields) => {
+            return fields.iter().map(|(inner, value)| field(&format!("{name}.{inner}"), value)).collect();
+        }
+        Value::Number(seconds) if name == "seconds" => duration(seconds.as_f64().unwrap_or_default()),
+        value => text(value),
+    };
+    format!("{name:<20} {}\n", visible(&text))
+}
+
+fn text_of_one(session: &Value) -> String {
+    let nested = ["servers", "errors", "timeline", "error"];
+    let fields = session.as_object().into_iter().flatten();
+    let rest = fields.filter(|(name, _)| !nested.contains(&name.as_str()) && !FIRST.contains(&name.as_str()));
+    let first = FIRST.iter().filter_map(|name| Some((*name, session.get(name)?)));
+    let all = first.chain(rest.map(|(name, value)| (name.as_str(), value)));
+    let mut out: String = all.map(|(name, value)| field(name, value)).collect();
     let items = |name: &str| session[name].as_array().cloned().unwrap_or_default();
     let section = |name: &str, keys: &[&str]| {
         let row = |item: &Value| keys.iter().map(|key| text(&item[*key])).collect::<Vec<_>>();
@@ -160,6 +180,30 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn one_session_begins_with_what_the_list_shows_and_has_no_json() {
+        let session = json!({
+            "accepted": 2, "claims": {}, "held": {"waiting": 0, "from_client": {"bytes": 0, "limit": 9}},
+            "id": "1:0", "received": {"bytes": 6, "messages": 2}, "seconds": 62.017_5, "state": "open",
+        });
+        let text = text_of_one(&session);
+        let fields: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
+        let fields: Vec<_> = fields.into_iter().map(|(name, value)| (name, value.trim())).collect();
+        assert_eq!(
+            fields,
+            [
+                ("id", "1:0"),
+                ("state", "open"),
+                ("seconds", "1m 2s"),
+                ("accepted", "2"),
+                ("claims", "-"),
+                ("held.from_client", "bytes 0, limit 9"),
+                ("held.waiting", "0"),
+                ("received", "bytes 6, messages 2"),
+            ]
+        );
+    }
 
     #[test]
     fn a_list_fits_a_terminal() {
