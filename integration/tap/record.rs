@@ -134,9 +134,9 @@ fn an_export_has_the_messages_of_each_session() {
     assert_eq!(messages(&entries[1]), of(2, "Ynl0ZXM="));
 }
 
-/// The ids of failed events and others, in the log, in a tap and in a record.
+/// The ids of failed events and others, in the log, in a tap, in a record and in the API.
 #[test]
-fn random_events_have_the_same_outcome_in_log_tap_and_record() {
+fn random_events_have_the_same_outcome_in_log_tap_record_and_api() {
     let upstream = TestUpstream::echo();
     let settings = tapped(Settings::json(&upstream.url())).incoming(
         "select event from in where event.kind == 0 into out;
@@ -180,6 +180,7 @@ fn random_events_have_the_same_outcome_in_log_tap_and_record() {
     }
     recorder.end();
     assert_eq!(outcomes(&lines_of(&file)), replies);
+    expect_in_api(&proxy, &replies);
     // The log has the outcomes of a session as counts.
     for session in 0..4 {
         let account = proxy.account(&format!("1:{session}"));
@@ -191,6 +192,21 @@ fn random_events_have_the_same_outcome_in_log_tap_and_record() {
             (account.answered, account.errored, account.dropped),
             (count("answered"), count("errored"), count("dropped"))
         );
+    }
+}
+
+/// Expects the API to have the events that failed, with the same error, and no others.
+#[track_caller]
+fn expect_in_api(proxy: &Proxy, outcomes: &BTreeMap<String, String>) {
+    let operator = Operator::new(proxy.admin());
+    for (event, outcome) in outcomes {
+        let reply = operator.get(&format!("/api/events/{event}"));
+        if outcome == "errored" {
+            let found = reply.json();
+            assert_eq!((&found["id"], &found["stage"]), (&json!(event), &json!("program")), "{found}");
+        } else {
+            reply.expect_error(404, "has not failed");
+        }
     }
 }
 
