@@ -65,6 +65,7 @@ mod metrics;
 mod moves;
 mod names;
 mod notices;
+mod operations;
 mod origins;
 mod outages;
 mod outcomes;
