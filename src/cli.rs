@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::operator::{
-    AdminOptions, CloseSessions, Conditions, DrainProcess, EndpointName, ListSessions, Sessions,
+    AdminOptions, CloseSessions, Conditions, DrainProcess, EndpointName, ListSessions, Reload, Sessions,
     SessionsCommand, Upstreams, UpstreamsCommand,
 };
 
@@ -102,6 +102,13 @@ Examples:
 
 The same as SIGTERM: sessions are closed within drain.window, and the proxy exits with 0.";
 
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  towline reload --token-file /etc/towline/admin.token
+
+The same as SIGHUP, and prints what has changed. If the settings are wrong, nothing changes: the problems
+are printed, and the exit code is 78.";
+
 const EVAL_EXAMPLES: &str = "\
 Examples:
   echo '{\"type\":\"a\"}' | towline eval filter.trickle
@@ -180,6 +187,9 @@ pub enum Command {
     /// Have a running proxy close its sessions and end
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(DrainProcess),
+    /// Have a running proxy read its settings again
+    #[command(after_help = RELOAD_EXAMPLES)]
+    Reload(Reload),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

@@ -5,14 +5,14 @@ use std::path::Path;
 use super::*;
 
 /// Runs a command with the token against the proxy.
-fn run(proxy: &Proxy, args: &[&str]) -> Finished {
+pub fn run(proxy: &Proxy, args: &[&str]) -> Finished {
     let admin = format!("http://{}", proxy.admin());
     let env = [("TOWLINE_ADMIN", admin.as_str()), ("TOWLINE_TOKEN_FILE", token_file().to_str().unwrap())];
     Program::finish(args, &env, Path::new("/"))
 }
 
 #[track_caller]
-fn output(proxy: &Proxy, args: &[&str]) -> String {
+pub fn output(proxy: &Proxy, args: &[&str]) -> String {
     let finished = run(proxy, args);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     finished.stdout

@@ -92,12 +92,17 @@ fn each_field_of_an_answer_is_described() {
     proxy.wait_ups(2);
     client.text("b");
     upstream.conn(1).wait_messages(1);
+    let settings = Settings::request(&upstream.url()).operated();
+    proxy.rewrite(&settings.with("upstream.echo.connect_timeout = \"7s\""));
+    let reloaded = operator.act("/api/reload").json();
+    assert!(reloaded["changes"][0].is_object(), "{reloaded}");
     let description = operator.json("/api/openapi.json");
     for (path, real) in [
         ("/api/sessions", "/api/sessions"),
         ("/api/sessions/{id}", "/api/sessions/1:0"),
         ("/api/events/{id}", "/api/events/1:0:0"),
         ("/api/upstreams", "/api/upstreams"),
+        ("/api/reloads", "/api/reloads"),
     ] {
         let schema =
             &description["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];

@@ -5,6 +5,7 @@ mod commands;
 mod description;
 mod docs;
 mod invalid;
+mod reloads;
 mod sessions;
 mod upstreams;
 

@@ -13,7 +13,6 @@ mod counts;
 mod history;
 mod observed;
 mod rates;
-mod reloads;
 mod state;
 mod viewer;
 

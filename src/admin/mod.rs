@@ -16,6 +16,7 @@
 //! | `api` | the pages below `/api` |
 //! | `page` | the live page at `/` |
 //! | `feed` | its data, as a WebSocket |
+//! | `reloads` | the latest reloads, for `api` and `feed` |
 //! | `client` | a client of the server, for commands |
 
 pub mod access;
@@ -26,6 +27,7 @@ mod feed;
 mod guard;
 mod health;
 mod page;
+mod reloads;
 mod routes;
 mod server;
 

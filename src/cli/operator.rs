@@ -172,3 +172,11 @@ pub struct DrainProcess {
     #[command(flatten)]
     pub admin: AdminOptions,
 }
+
+/// The options of `towline reload`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Reload {
+    /// How to reach the admin server.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+}

@@ -22,6 +22,8 @@ pub(super) enum CommandError {
     Unhealthy(String),
     /// The admin server cannot be used, or refuses.
     Admin(AdminError),
+    /// The running proxy refuses its changed settings. The text has the problems.
+    Refused(String),
     /// The given program is invalid. The text is its diagnostics, printed unchanged.
     Program(String),
     /// The command has printed everything already.
@@ -35,7 +37,7 @@ impl CommandError {
         match self {
             Self::Usage(_) => EXIT_USAGE,
             Self::Admin(AdminError::Url(_)) => EXIT_USAGE,
-            Self::Settings(_) | Self::Warnings(_) => EXIT_CONFIG,
+            Self::Settings(_) | Self::Warnings(_) | Self::Refused(_) => EXIT_CONFIG,
             Self::Io(_) | Self::Admin(_) | Self::Unhealthy(_) | Self::Program(_) | Self::Reported => {
                 EXIT_FAILURE
             }
@@ -49,9 +51,11 @@ impl fmt::Display for CommandError {
             Self::Settings(error) => error.fmt(f),
             Self::Io(error) => error.fmt(f),
             Self::Admin(error) => error.fmt(f),
-            Self::Usage(text) | Self::Warnings(text) | Self::Unhealthy(text) | Self::Program(text) => {
-                f.write_str(text)
-            }
+            Self::Usage(text)
+            | Self::Warnings(text)
+            | Self::Unhealthy(text)
+            | Self::Refused(text)
+            | Self::Program(text) => f.write_str(text),
             Self::Reported => Ok(()),
         }
     }

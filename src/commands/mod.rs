@@ -11,6 +11,7 @@ mod follow;
 mod generate;
 mod health;
 mod init;
+mod reload;
 mod replay;
 mod run;
 mod sessions;
@@ -46,6 +47,7 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Sessions(options) => sessions::sessions(&options),
         Command::Upstreams(options) => upstreams::upstreams(&options),
         Command::Drain(options) => drain::drain(&options),
+        Command::Reload(options) => reload::reload(&options),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Completions(options) => generate::completions(options.shell),

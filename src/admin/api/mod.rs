@@ -4,6 +4,7 @@ mod actions;
 mod description;
 mod events;
 mod process;
+mod reloads;
 mod sessions;
 mod tap;
 mod upstreams;
@@ -24,4 +25,5 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
     events::configure(routes);
     upstreams::configure(routes);
     process::configure(routes);
+    reloads::configure(routes);
 }

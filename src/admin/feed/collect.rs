@@ -12,10 +12,9 @@ use super::{
         EndpointView, FailureView, NEWS_MAX, News, Observed, ProcessView, RestartView, RouteCounts,
         RouteView, SupervisorView, UpstreamView,
     },
-    reloads::reloads,
 };
 use crate::{
-    admin::AdminState,
+    admin::{AdminState, reloads},
     figures::{FailedEvent, FailureLog},
     listener::Routing,
     policy::Balance,
@@ -33,6 +32,12 @@ const SUPERVISORS_MAX: usize = 8;
 /// Number of sessions that are examined for supervisors to show, if fewer than [`SUPERVISORS_MAX`] lost a connection
 /// lately.
 const LOOKED_AT: usize = 64;
+
+/// Number of reloads that are shown.
+const RELOADS_SHOWN: usize = 16;
+
+/// Number of changes or problems that are shown of each reload.
+const LINES_SHOWN: usize = 40;
 
 /// Observes the process, and keeps what the next observation needs of the earlier ones.
 pub(super) struct Collector {
@@ -97,7 +102,7 @@ impl Collector {
         self.connections = known;
         observed.restarts.limit(|restart| restart.at);
         observed.errors = self.failures(&server.failures);
-        observed.reloads = reloads(&admin.reloads);
+        observed.reloads = reloads::reloads(&admin.reloads, RELOADS_SHOWN, LINES_SHOWN);
         observed.totals.restarts = self.connections.values().map(|connections| connections.losses).sum();
         observed
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{rates::Totals, reloads::ReloadView};
+use super::rates::Totals;
+use crate::admin::reloads::ReloadView;
 
 /// Number of restarts and of errors in a frame.
 pub const NEWS_MAX: usize = 50;

@@ -1,16 +1,10 @@
-//! The latest reloads as the page shows them.
+//! The latest reloads as the API and the page show them.
 
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 
 use crate::reload::{Change, Handle, Hidden, Outcome, Record, What};
-
-/// Number of reloads that are shown.
-const RELOADS_SHOWN: usize = 16;
-
-/// Number of changes or problems that are shown of each reload.
-const LINES_SHOWN: usize = 40;
 
 /// A reload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -46,12 +40,13 @@ pub struct ChangeView {
     pub effect: String,
 }
 
-/// The latest reloads, the last one first.
-pub(super) fn reloads(handle: &Handle) -> Vec<ReloadView> {
-    handle.history().iter().take(RELOADS_SHOWN).map(|record| reload(record)).collect()
+/// The latest reloads, the last one first: at most `reloads_max`, with at most `lines_max` changes or problems each.
+pub(super) fn reloads(handle: &Handle, reloads_max: usize, lines_max: usize) -> Vec<ReloadView> {
+    handle.history().iter().take(reloads_max).map(|record| reload(record, lines_max)).collect()
 }
 
-fn reload(record: &Record) -> ReloadView {
+/// One reload, with at most `lines_max` changes or problems.
+pub(super) fn reload(record: &Record, lines_max: usize) -> ReloadView {
     let view = ReloadView {
         number: record.number,
         at: record.time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64,
@@ -60,12 +55,12 @@ fn reload(record: &Record) -> ReloadView {
     };
     match &record.outcome {
         Outcome::Done { generation, difference } => {
-            let changes: Vec<_> = difference.changes.iter().take(LINES_SHOWN).map(change).collect();
+            let changes: Vec<_> = difference.changes.iter().take(lines_max).map(change).collect();
             let left_out = difference.count - changes.len();
             ReloadView { configuration: Some(*generation), changes, left_out, ..view }
         }
         Outcome::Failed(problems) => {
-            let texts: Vec<_> = problems.texts.iter().take(LINES_SHOWN).cloned().collect();
+            let texts: Vec<_> = problems.texts.iter().take(lines_max).cloned().collect();
             let left_out = problems.count - texts.len();
             ReloadView { problems: texts, left_out, ..view }
         }
@@ -93,6 +88,8 @@ mod tests {
     use super::*;
     use crate::reload::{Adoption, By, Difference, Problems};
 
+    const LINES_SHOWN: usize = 40;
+
     fn record(outcome: Outcome) -> Record {
         Record { number: 3, time: SystemTime::UNIX_EPOCH, by: By::Signal, outcome }
     }
@@ -106,10 +103,10 @@ mod tests {
         };
         let changes: Vec<_> = (0..LINES_SHOWN + 2).map(changed).collect();
         let difference = Difference { count: changes.len(), changes };
-        let view = reload(&record(Outcome::Done { generation: 7, difference }));
+        let view = reload(&record(Outcome::Done { generation: 7, difference }), LINES_SHOWN);
         assert_eq!((view.configuration, view.changes.len(), view.left_out), (Some(7), LINES_SHOWN, 2));
         assert_eq!((view.changes[0].before.as_deref(), view.changes[0].after.as_deref()), (None, Some("2s")));
-        let view = reload(&record(Outcome::Failed(Problems::new(["no file".to_owned()]))));
+        let view = reload(&record(Outcome::Failed(Problems::new(["no file".to_owned()]))), LINES_SHOWN);
         assert_eq!((view.configuration, view.problems, view.left_out), (None, vec!["no file".to_owned()], 0));
     }
 

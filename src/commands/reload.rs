@@ -1,0 +1,45 @@
+//! The command `towline reload`.
+
+use serde_json::{Value, json};
+
+use super::{
+    CommandError,
+    sessions::{server, show},
+};
+use crate::{admin::AdminError, cli::Reload};
+
+/// The status of the answer about settings with problems.
+const UNPROCESSABLE: u16 = 422;
+
+/// Has the proxy read its settings again, and prints what has changed.
+pub(super) fn reload(options: &Reload) -> Result<(), CommandError> {
+    let answer = server(&options.admin)?.post("/api/reload", &json!({})).map_err(|error| match error {
+        AdminError::Refused(UNPROCESSABLE, text) => CommandError::Refused(text),
+        error => error.into(),
+    })?;
+    show(&options.admin, &answer, text)
+}
+
+/// One line for each change, and the number of the configuration in force.
+fn text(answer: &Value) -> String {
+    let value = |value: &Value| value.as_str().unwrap_or("unset").to_owned();
+    let line = |change: &Value| {
+        let (name, effect) = (value(&change["name"]), value(&change["effect"]));
+        match change["what"].as_str() {
+            Some(what) => format!("{name}: {what} ({effect})\n"),
+            None => {
+                format!("{name}: {} → {} ({effect})\n", value(&change["before"]), value(&change["after"]))
+            }
+        }
+    };
+    let changes = answer["changes"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut text: String = changes.iter().map(line).collect();
+    match answer["left_out"].as_u64() {
+        None | Some(0) => {}
+        Some(count) => text += &format!("{count} more\n"),
+    }
+    if changes.is_empty() {
+        text += "the settings are the same\n";
+    }
+    text + &format!("configuration {} is in force\n", answer["configuration"])
+}
