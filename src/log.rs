@@ -42,7 +42,7 @@ pub use self::{
     lost::{LostLines, lost_lines},
 };
 pub(crate) use self::{
-    limit::{Line, LineLimit, PlaceLimit},
+    limit::{LimitedLine, LineLimit, PlaceLimit},
     lost::count_suppressed,
     writer::Writer,
 };

@@ -132,7 +132,7 @@ impl ApiKeys {
     }
 }
 
-/// Without the hashes: a key that is not random could be guessed from its hash.
+/// Leaves out the hashes, because a key that is not random could be guessed from its hash.
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|key| &key.name)).finish()

@@ -57,7 +57,7 @@ pub use self::{
 };
 use crate::{
     event::{Record, Value},
-    files::Stamp,
+    files::Fingerprint,
     net::tls::TlsClient,
 };
 
@@ -88,7 +88,7 @@ pub struct AuthConfig {
     /// How a credential is checked.
     pub method: MethodConfig,
     /// The text of the method's file from which the keys were read; `None` if they are in no file.
-    pub stamp: Option<Stamp>,
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The method of a section `[auth.NAME]`. Each has a file here for what it decides, and one in `authenticator` for

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Authenticator;
 use crate::{
-    files::{Followed, Follower, Stamp},
+    files::{Fingerprint, Followed, Follower},
     log::Quoted,
     settings::{Host, Machine},
 };
@@ -68,12 +68,12 @@ impl Followed for Keys {
 
 /// Uses the keys of a text, unless it is the one in use. Returns how many there are.
 fn replace(method: &Arc<Authenticator>, text: &str) -> Result<Option<usize>, String> {
-    let stamp = Some(Stamp::of(text));
-    if method.stamp() == stamp {
+    let fingerprint = Some(Fingerprint::of(text));
+    if method.fingerprint() == fingerprint {
         return Ok(None);
     }
     let count = method.reread(text).map_err(|error| error.to_string())?;
-    method.set_stamp(stamp);
+    method.set_fingerprint(fingerprint);
     Ok(Some(count))
 }
 
@@ -106,7 +106,7 @@ mod tests {
                 file: Some(path.clone()),
                 keys: ApiKeys::parse(&text).unwrap(),
             }),
-            stamp: Some(Stamp::of(&text)),
+            fingerprint: Some(Fingerprint::of(&text)),
         };
         let method = Authenticator::new(Arc::new(config), None, &Network::system());
         fs::write(&path, key("new")).unwrap();
@@ -129,7 +129,7 @@ mod tests {
             forwards: false,
             renew: None,
             method: MethodConfig::ApiKeys(ApiKeysConfig { file: None, keys: ApiKeys::parse(&text).unwrap() }),
-            stamp: Some(Stamp::of(&text)),
+            fingerprint: Some(Fingerprint::of(&text)),
         };
         let method = Authenticator::new(Arc::new(config), None, &Network::system());
         let other = key("b");

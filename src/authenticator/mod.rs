@@ -36,7 +36,7 @@ use crate::{
     certificate::TlsFacts,
     client_address::Chain,
     clock,
-    files::Stamp,
+    files::Fingerprint,
     net::{Network, tls::TlsClient},
     router,
 };
@@ -51,7 +51,7 @@ pub struct Authenticator {
     /// Whether [`Keepers`] keep its keys.
     is_kept: AtomicBool,
     /// The text of the file that is in use.
-    stamp: Mutex<Option<Stamp>>,
+    fingerprint: Mutex<Option<Fingerprint>>,
 }
 
 /// Why a new version of a file cannot be used.
@@ -177,8 +177,8 @@ impl Authenticator {
                 Method::Forward(forward::Checker::new(&config.name, forward, network))
             }
         };
-        let stamp = Mutex::new(config.stamp);
-        Arc::new(Self { config, method, is_kept: AtomicBool::new(false), stamp })
+        let fingerprint = Mutex::new(config.fingerprint);
+        Arc::new(Self { config, method, is_kept: AtomicBool::new(false), fingerprint })
     }
 
     /// The section.
@@ -210,12 +210,12 @@ impl Authenticator {
     }
 
     /// The text of the file that is in use.
-    fn stamp(&self) -> Option<Stamp> {
-        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner)
+    fn fingerprint(&self) -> Option<Fingerprint> {
+        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_stamp(&self, stamp: Option<Stamp>) {
-        *self.stamp.lock().unwrap_or_else(PoisonError::into_inner) = stamp;
+    fn set_fingerprint(&self, fingerprint: Option<Fingerprint>) {
+        *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) = fingerprint;
     }
 
     /// What fetches the keys, if they are at a URL.

@@ -47,7 +47,7 @@ use crate::{
     settings::Upstream,
     tap::SessionTap,
     turn::{Driven, drive},
-    upstream::{Announced, DialError, Dialed, Dialing, Lease, Quiet},
+    upstream::{Announced, DialError, Dialed, Dialing, IdleFlag, Lease},
     wire::{Message, Role},
 };
 
@@ -82,7 +82,7 @@ pub struct Connector {
     /// Has the session move when the upstream announces the end of the connection.
     announced: Option<Announced>,
     /// Whether nothing is in flight, for the upstream's monitor.
-    quiet: Quiet,
+    idle: IdleFlag,
     /// Whether [`Fact::Proved`] has been reported to the supervisor.
     proved: bool,
     dialing: Option<SpawnHandle>,
@@ -185,7 +185,7 @@ impl Connector {
             recovering: links.has_journal.then(Box::default),
             yielding: None,
             announced: links.announced,
-            quiet: links.quiet,
+            idle: links.idle,
             proved: false,
             dialing: None,
             deadline: Deadline::new(),

@@ -23,7 +23,7 @@ use crate::{
     figures::SessionFigures,
     flow::{AckTracker, Budget, DataMessage, Edge, Envelope, Mark, Ticket},
     tap::SessionTap,
-    upstream::{Announced, Destination, Dialed, Dialing, Quiet},
+    upstream::{Announced, Destination, Dialed, Dialing, IdleFlag},
     wire::CloseFrame,
 };
 
@@ -65,7 +65,7 @@ pub struct ConnectorLinks {
     /// Has the session move when the upstream announces the end of the connection; `None` if it cannot move.
     pub announced: Option<Announced>,
     /// Where the connector records whether nothing is in flight.
-    pub quiet: Quiet,
+    pub idle: IdleFlag,
 }
 
 /// The number of a connector within its session. The supervisor ignores reports of older connectors (C6).

@@ -1,7 +1,7 @@
 //! Follows files: looks at them from time to time, and reads them again when they have changed.
 //!
 //! The first version that is seen is read too, because the files may have changed since they were read with the settings.
-//! What is made of them knows by a [`Stamp`] whether it has another content.
+//! What is made of them knows by a [`Fingerprint`] whether it has another content.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,7 +13,7 @@ use super::{Looks, Version};
 
 /// The hash of the text of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp([u8; 32]);
+pub struct Fingerprint([u8; 32]);
 
 /// Something that is made of files, and made again when they change.
 pub trait Followed {
@@ -40,9 +40,9 @@ pub struct Follower {
     looks: Looks<Vec<Option<Version>>>,
 }
 
-// === impl Stamp ===
+// === impl Fingerprint ===
 
-impl Stamp {
+impl Fingerprint {
     /// That of this text.
     pub fn of(text: &str) -> Self {
         let mut hash = [0; 32];

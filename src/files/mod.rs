@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-pub use self::follow::{Followed, Follower, Stamp};
+pub use self::follow::{Fingerprint, Followed, Follower};
 
 /// Maximum size of a settings file, a program or a list, in bytes: more than any person writes. It stops endless
 /// files such as `/dev/zero`.
@@ -27,7 +27,7 @@ pub struct Version {
     changed: (i64, i64),
 }
 
-/// Which version of a file, or of several files, was seen, and which was taken.
+/// Which version of a file, or of several files, was noticed last, and which one is in use.
 #[derive(Debug)]
 pub struct Looks<V> {
     seen: Option<V>,

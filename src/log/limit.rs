@@ -24,7 +24,7 @@ pub(crate) struct LineLimit {
 
 /// What happens to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum LimitedLine {
     /// It is written, with the number of lines that were suppressed before it.
     Write(Suppressed),
     /// It is suppressed. `is_first` is whether it is the first one since a line was written.
@@ -51,8 +51,8 @@ impl PlaceLimit {
     /// Counts a line. Returns what it says about suppressed ones; `None` if it is suppressed.
     pub(crate) fn line(&self, now: Instant) -> Option<Suppressed> {
         match self.0.lock().unwrap_or_else(PoisonError::into_inner).line(now) {
-            Line::Write(suppressed) => Some(suppressed),
-            Line::Suppress { .. } => None,
+            LimitedLine::Write(suppressed) => Some(suppressed),
+            LimitedLine::Suppress { .. } => None,
         }
     }
 }
@@ -66,7 +66,7 @@ impl LineLimit {
     }
 
     /// Counts a line.
-    pub(crate) fn line(&mut self, now: Instant) -> Line {
+    pub(crate) fn line(&mut self, now: Instant) -> LimitedLine {
         let count = match &mut self.second {
             Some((begun, count)) if now.saturating_duration_since(*begun) < SECOND => count,
             second => &mut second.insert((now, 0)).1,
@@ -74,10 +74,10 @@ impl LineLimit {
         if *count >= self.max {
             self.suppressed += 1;
             count_suppressed();
-            return Line::Suppress { is_first: self.suppressed == 1 };
+            return LimitedLine::Suppress { is_first: self.suppressed == 1 };
         }
         *count += 1;
-        Line::Write(self.take())
+        LimitedLine::Write(self.take())
     }
 
     /// The number of lines that were suppressed since a line was written.
@@ -102,10 +102,10 @@ impl fmt::Display for Suppressed {
 mod tests {
     use super::*;
 
-    fn shown(line: Line) -> Option<String> {
+    fn shown(line: LimitedLine) -> Option<String> {
         match line {
-            Line::Write(suppressed) => Some(suppressed.to_string()),
-            Line::Suppress { .. } => None,
+            LimitedLine::Write(suppressed) => Some(suppressed.to_string()),
+            LimitedLine::Suppress { .. } => None,
         }
     }
 
@@ -134,6 +134,6 @@ mod tests {
         let (mut lines, now) = (LineLimit::new(500), Instant::now());
         (0..500).for_each(|_| _ = lines.line(now));
         let suppressed = [(); 3].map(|()| lines.line(now));
-        assert_eq!(suppressed, [true, false, false].map(|is_first| Line::Suppress { is_first }));
+        assert_eq!(suppressed, [true, false, false].map(|is_first| LimitedLine::Suppress { is_first }));
     }
 }

@@ -37,7 +37,7 @@ pub struct Lifetime {
 /// What is due in a session's lifetime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
-    /// The client gets a notice: its token expires at this time since 1970.
+    /// The client gets a notice: its token expires at this time since the Unix epoch.
     Notice(Duration),
     /// The session ends.
     End(LifetimeEnd),

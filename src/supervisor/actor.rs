@@ -37,7 +37,7 @@ use crate::{
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::{Quoted, Suppressed},
     pipeline::Attach,
-    upstream::{ConnectionChangeKind, Destination, DialPlan, Dialed, First, Lease, Movable, Move, Quiet},
+    upstream::{ConnectionChangeKind, Destination, DialPlan, Dialed, First, IdleFlag, Lease, Movable, Move},
     wire::CloseFrame,
 };
 
@@ -82,7 +82,7 @@ pub struct Supervisor {
     /// The session can move while it has this.
     movable: Option<Movable>,
     /// Whether nothing is in flight to the route's own upstream.
-    quiet: Quiet,
+    idle: IdleFlag,
 }
 
 /// A lost connection, or a failed dial, after which the client stays.
@@ -140,7 +140,7 @@ impl Supervisor {
                 undelayed: None,
                 moving: Moving::No,
                 movable: None,
-                quiet: Quiet::new(),
+                idle: IdleFlag::new(),
             };
             supervisor.begin(first, ctx);
             supervisor

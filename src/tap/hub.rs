@@ -1,8 +1,8 @@
 //! The open taps of the process, and what each worker thread keeps of them.
 //!
 //! # Correctness
-//! A session asks with one relaxed load whether there is a tap. With a tap, its thread compares a number with the one of
-//! its last look, and takes the list again only if they differ. Nothing here waits for a reader, and a panic in a tap
+//! A session asks with one relaxed load whether there is a tap. If there is one, its thread compares the
+//! version of the list of taps with the version of its copy, and copies the list again only if they differ. Nothing here waits for a reader, and a panic in a tap
 //! ends the taps and not the session.
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     filter::{Condition, NotEvaluated, Subject, TapRequest},
-    line::{Direction, Line, SessionLabels},
+    line::{Direction, SessionLabels, TapLine},
     pending::{Matched, TapId},
     queue::TapQueue,
     reader::TapReader,
@@ -117,7 +117,7 @@ impl Taps {
         &self,
         subject: &Subject<'_>,
         now_ns: u64,
-        line: impl Fn(&TapRequest) -> Line,
+        line: impl Fn(&TapRequest) -> TapLine,
     ) -> Matched {
         let mut matched = Matched::default();
         self.with_taps(|thread| {
@@ -148,7 +148,12 @@ impl Taps {
 
     /// Offers the outcome of an event to the taps of its session. Those with a condition get it if the event's message
     /// has satisfied it.
-    pub(super) fn offer_outcome(&self, session: &SessionLabels, matched: &Matched, line: impl Fn() -> Line) {
+    pub(super) fn offer_outcome(
+        &self,
+        session: &SessionLabels,
+        matched: &Matched,
+        line: impl Fn() -> TapLine,
+    ) {
         self.with_taps(|thread| {
             for ThreadTap { tap, .. } in &thread.taps {
                 let filter = &tap.request.filter;

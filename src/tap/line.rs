@@ -64,7 +64,7 @@ pub enum MessageRole {
 
 /// A line of a tap.
 #[derive(Debug, Clone)]
-pub struct Line {
+pub struct TapLine {
     /// The time, in nanoseconds since the Unix epoch.
     pub time_ns: u64,
     /// The session.
@@ -198,9 +198,9 @@ impl SessionLabels {
     }
 }
 
-// === impl Line ===
+// === impl TapLine ===
 
-impl Line {
+impl TapLine {
     /// Where the tap saw the message.
     pub fn direction(&self) -> Direction {
         match &self.body {
@@ -315,25 +315,25 @@ mod tests {
         LineFormat { redaction: Arc::new(Redaction::built_in()), max_payload }
     }
 
-    fn line(body: LineBody) -> Line {
+    fn line(body: LineBody) -> TapLine {
         let labels =
             SessionLabels { source: 1, stream: 0, listener: "ws".to_owned(), route: "main".to_owned() };
-        Line { time_ns: TIME_NS, session: Arc::new(labels), event: Some(EventNumber(9)), body }
+        TapLine { time_ns: TIME_NS, session: Arc::new(labels), event: Some(EventNumber(9)), body }
     }
 
-    fn message(bytes: usize, payload: Option<Payload>) -> Line {
+    fn message(bytes: usize, payload: Option<Payload>) -> TapLine {
         let (direction, stage) = (Direction::FromClient, Stage::Event);
         let role = MessageRole::Request;
         line(LineBody::Message(MessageLine { direction, stage, role, binary: false, bytes, payload }))
     }
 
-    fn written(line: &Line, max_payload: usize) -> String {
+    fn written(line: &TapLine, max_payload: usize) -> String {
         let mut out = Vec::new();
         line.write(&format(max_payload), &mut out);
         String::from_utf8(out).unwrap()
     }
 
-    fn payload(text: &str) -> Line {
+    fn payload(text: &str) -> TapLine {
         message(text.len(), Some(Payload::Bytes(text.as_bytes().into())))
     }
 

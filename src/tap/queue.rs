@@ -11,7 +11,7 @@ use std::{
     task::Waker,
 };
 
-use super::line::Line;
+use super::line::TapLine;
 
 /// Maximum memory of the lines of one tap, in bytes. With what the reader has taken and the socket has not, a tap holds
 /// less than 4 MiB.
@@ -21,7 +21,7 @@ pub const QUEUE_BYTES_MAX: usize = 3 << 20;
 #[derive(Debug)]
 pub enum TapItem {
     /// A line.
-    Line(Line),
+    Line(TapLine),
     /// This many lines are missing here, because the reader was too slow.
     Lost(u64),
     /// This many lines are missing here, because the condition could not be evaluated.
@@ -50,7 +50,7 @@ struct QueuedItems {
 
 impl TapQueue {
     /// Adds a line. If there is no room, it is lost and counted.
-    pub fn push(&self, line: Line) {
+    pub fn push(&self, line: TapLine) {
         let waker = {
             let mut inner = self.inner();
             if inner.is_closed {
@@ -163,7 +163,7 @@ mod tests {
         tap::line::{Direction, LineBody, MessageLine, MessageRole, Payload, SessionLabels, Stage},
     };
 
-    fn line(number: u64, payload: usize) -> Line {
+    fn line(number: u64, payload: usize) -> TapLine {
         let labels = SessionLabels { source: 1, stream: 0, listener: String::new(), route: String::new() };
         let body = LineBody::Message(MessageLine {
             direction: Direction::FromClient,
@@ -173,7 +173,7 @@ mod tests {
             bytes: payload,
             payload: Some(Payload::Bytes(vec![0; payload].into())),
         });
-        Line { time_ns: 0, session: Arc::new(labels), event: Some(EventNumber(number)), body }
+        TapLine { time_ns: 0, session: Arc::new(labels), event: Some(EventNumber(number)), body }
     }
 
     fn drained(queue: &TapQueue) -> Vec<TapItem> {

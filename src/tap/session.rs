@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{
     filter::{Subject, SubjectData, TapRequest},
     hub::Taps,
-    line::{Direction, Line, LineBody, MessageLine, MessageRole, OutcomeLine, Payload, SessionLabels, Stage},
+    line::{
+        Direction, LineBody, MessageLine, MessageRole, OutcomeLine, Payload, SessionLabels, Stage, TapLine,
+    },
     pending::{Arrival, PendingEvent},
 };
 use crate::{
@@ -79,7 +81,7 @@ impl SessionTap {
             data: offer.data,
             meta: offer.meta.unwrap_or(&plain),
         };
-        let matched = self.taps.offer(&subject, now_ns, |request| Line {
+        let matched = self.taps.offer(&subject, now_ns, |request| TapLine {
             time_ns: now_ns,
             session: Arc::clone(&self.labels),
             event: offer.event,
@@ -107,7 +109,7 @@ impl SessionTap {
         let now_ns = now_ns();
         let (duration, matched) = (pending.duration(now_ns), pending.matched);
         let outcome = OutcomeLine { outcome, reason: pending.reason, duration };
-        self.taps.offer_outcome(&self.labels, &matched, || Line {
+        self.taps.offer_outcome(&self.labels, &matched, || TapLine {
             time_ns: now_ns,
             session: Arc::clone(&self.labels),
             event: Some(event),

@@ -9,7 +9,7 @@ use crate::policy::{Ejection, HealthChecks};
 /// An ejection lasts at most this many times as long as the first one.
 const EJECTIONS_MAX: u32 = 10;
 
-/// The results of checks in a row.
+/// The current run of equal results of checks: which result, and how many times in a row.
 #[derive(Debug, Default)]
 pub struct Streak {
     is_good: bool,

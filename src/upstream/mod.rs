@@ -68,7 +68,7 @@ pub use handshake_headers::HandshakeHeaders;
 pub use http::{HttpConnection, HttpTarget};
 pub use key::SessionKey;
 pub use monitor::Monitors;
-pub use mover::{Announced, Movable, Move, MoveSlot, Quiet};
+pub use mover::{Announced, IdleFlag, Movable, Move, MoveSlot};
 pub use pacer::Pacer;
 pub use restarts::{ConnectionChange, ConnectionChangeKind, ConnectionChanges};
 

@@ -64,24 +64,24 @@ struct Announcing {
 
 /// Whether a session has nothing in flight to its upstream. Its connector writes it, the monitor reads it.
 #[derive(Debug, Clone)]
-pub struct Quiet(Arc<AtomicBool>);
+pub struct IdleFlag(Arc<AtomicBool>);
 
 /// The way to a session.
 #[derive(Debug, Clone)]
 pub(super) struct Mover {
     session: Edge<Move>,
-    quiet: Quiet,
+    idle: IdleFlag,
 }
 
 // === impl Upstream ===
 
 impl Upstream {
     /// Adds a session with a connection to this endpoint. It moves when its turn comes.
-    pub fn movable(&self, endpoint: &Arc<Endpoint>, session: Edge<Move>, quiet: &Quiet) -> Movable {
+    pub fn movable(&self, endpoint: &Arc<Endpoint>, session: Edge<Move>, idle: &IdleFlag) -> Movable {
         let now = Instant::now();
         let age = self.shared.settings().moves.age(rand::random());
         let old_at = age.and_then(|age| now.checked_add(age));
-        let mover = Mover { session, quiet: quiet.clone() };
+        let mover = Mover { session, idle: idle.clone() };
         let mut moves = self.shared.moves();
         let id = moves.add(endpoint, mover, old_at, now);
         let is_news = moves.is_first(id);
@@ -140,7 +140,7 @@ impl Shared {
         let (now, policy) = (Instant::now(), self.settings().moves);
         let check = self.check_endpoints(&policy, now);
         for _ in 0..STEP_MAX {
-            let next = self.moves().next(now, policy.rate, |mover| mover.quiet.get());
+            let next = self.moves().next(now, policy.rate, |mover| mover.idle.get());
             match next {
                 Next::Move(begun, mover) => {
                     let slot = MoveSlot { shared: Arc::clone(self), begun, outcome: MoveOutcome::Stayed };
@@ -277,9 +277,9 @@ impl Drop for Movable {
     }
 }
 
-// === impl Quiet ===
+// === impl IdleFlag ===
 
-impl Quiet {
+impl IdleFlag {
     /// A session without messages.
     pub fn new() -> Self {
         Self(Arc::new(AtomicBool::new(true)))
@@ -295,7 +295,7 @@ impl Quiet {
     }
 }
 
-impl Default for Quiet {
+impl Default for IdleFlag {
     fn default() -> Self {
         Self::new()
     }

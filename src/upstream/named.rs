@@ -1,7 +1,7 @@
 //! The servers that events name by `$url`: the sessions and dials of all sessions to each, and its limits.
 //!
-//! They are in no pool: nothing probes them, and none replaces another. A server is known while it has sessions, or
-//! dials that its rate has not caught up with. No clocks are used here: the time is passed in.
+//! They are in no pool: nothing probes them, and none replaces another. A server is known while it has sessions,
+//! or while recent dials count against its rate. No clocks are used here: the time is passed in.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 

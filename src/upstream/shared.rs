@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    log::{Line, LineLimit, Quoted, Suppressed},
+    log::{LimitedLine, LineLimit, Quoted, Suppressed},
     reply,
     settings::{self, EndpointConfig, UpstreamUrl},
 };
@@ -310,8 +310,8 @@ impl Shared {
         let lines = if level == log::Level::Info { &self.ups } else { &self.losses };
         let line = lock(lines).line(Instant::now());
         match line {
-            Line::Write(suppressed) => Some(suppressed),
-            Line::Suppress { is_first } => {
+            LimitedLine::Write(suppressed) => Some(suppressed),
+            LimitedLine::Suppress { is_first } => {
                 if is_first {
                     // The monitor writes how many there were, if no other line does.
                     self.news.notify_one();

@@ -153,8 +153,8 @@ fn an_event_before_the_switch_fails_with_the_connection() {
     });
 }
 
-/// A connector has stopped, because it panicked. The supervisor gets the mark that the connector does not take, behind the
-/// events that it did not take either.
+/// A connector has stopped, because it panicked. The supervisor gets back the events that the connector had not taken,
+/// and after them the mark.
 #[test]
 fn a_mark_that_falls_back_follows_the_events_before_it() {
     on_worker(async {

@@ -178,7 +178,7 @@ impl Connector {
         self.run_journal(now, budget.as_ref());
     }
 
-    /// Has events wait until they may be sent. During a replay, which may take long, the journal answers those that only
+    /// Makes events wait until they may be sent. During a replay, which may take long, the journal answers those that only
     /// check whether the peer is alive: the client's library would close its connection otherwise.
     pub(super) fn wait(&mut self, envelopes: Vec<Envelope>) {
         let is_replaying = self.recovering.as_ref().is_some_and(|recovering| recovering.is_replaying());

@@ -85,7 +85,7 @@ impl Connector {
     pub(super) fn continue_to_yield(&mut self) {
         let ConnectorState::Up(_) = self.state else { return };
         let is_quiet = self.is_quiet();
-        self.quiet.set(is_quiet);
+        self.idle.set(is_quiet);
         let Some(yielding) = &mut self.yielding else { return };
         if yielding.stage == Stage::Waiting && yielding.deadline.has_passed() {
             yielding.stage = Stage::Hurrying;

@@ -61,7 +61,7 @@ pub(super) struct Body {
 }
 
 /// A request with a connection for it.
-pub(super) struct Exchange {
+pub(super) struct HttpExchange {
     pub(super) plan: Plan,
     connection: HttpConnection,
 }
@@ -116,9 +116,9 @@ impl Plan {
     ///
     /// # Errors
     /// When it cannot be reached: 502, or 504 if it did not answer in time.
-    pub(super) async fn open(self) -> Result<Exchange, Refusal> {
+    pub(super) async fn open(self) -> Result<HttpExchange, Refusal> {
         match self.dialer.open(&self.path, self.key).await {
-            Ok(connection) => Ok(Exchange { plan: self, connection }),
+            Ok(connection) => Ok(HttpExchange { plan: self, connection }),
             Err(error) => Err(Refusal { headers: self.added, ..unreachable(&error) }),
         }
     }
@@ -132,9 +132,9 @@ fn unreachable(error: &DialError) -> Refusal {
     Refusal { cause: Some(error.to_string()), ..refusal }
 }
 
-// === impl Exchange ===
+// === impl HttpExchange ===
 
-impl Exchange {
+impl HttpExchange {
     /// Forwards the request and its response, and ends the client's connection. `early` has the bytes that were received
     /// after the head of the request.
     ///

@@ -42,7 +42,7 @@ use super::{
     admission::{Full, KeyLimits, SessionPermit, Slot},
     answer::{self, Refusal},
     configuration::WorkerConfiguration,
-    exchange::{Ended, Exchange},
+    exchange::{Ended, HttpExchange},
     proxy_header::{self, Beginning},
     refusals::RefusalKind,
     worker::ListenerWorker,
@@ -102,7 +102,7 @@ struct Target {
 enum Accepted {
     Session(Box<Target>),
     /// A request that is forwarded.
-    Exchange(Box<Exchange>),
+    Exchange(Box<HttpExchange>),
 }
 
 /// What a request needs at the route's upstream.
@@ -225,7 +225,7 @@ impl Handshake {
         self,
         context: &RequestContext,
         rest: Vec<u8>,
-        exchange: Exchange,
+        exchange: HttpExchange,
         permit: SessionPermit,
         unanswered: Option<Unanswered>,
     ) {

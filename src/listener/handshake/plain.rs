@@ -15,7 +15,7 @@ use crate::{
         admission::SessionPermit,
         answer::Refusal,
         configuration::{WorkerConfiguration, WorkerRoute},
-        exchange::{Body, Exchange, Plan},
+        exchange::{Body, HttpExchange, Plan},
         worker::ListenerWorker,
     },
     session::{Lifetime, Moment},
@@ -76,7 +76,7 @@ pub(super) async fn open(
     context: &mut RequestContext,
     routed: &WorkerRoute,
     dialer: &Dialer,
-) -> Result<(Exchange, SessionPermit), Refusal> {
+) -> Result<(HttpExchange, SessionPermit), Refusal> {
     let body = Body::of(&context.head.method, &context.head.headers)?;
     let route = &routed.route;
     if context.head.headers.contains_key(header::ORIGIN) {

@@ -61,7 +61,7 @@ struct Stamped<T> {
 
 /// The texts of files, or the reasons why they cannot be read. Each file is read once.
 pub struct Texts {
-    /// Some of them are private keys.
+    /// By path. Some are private keys, which are erased from memory after use.
     by_path: HashMap<PathBuf, Result<Zeroizing<String>, String>>,
     stamp: u64,
 }

@@ -25,7 +25,7 @@ const FIRST_LOST: &str = "first lost event";
 /// The label in a close reason of the last event sent before a loss.
 const LAST_SENT: &str = "last event sent";
 
-/// The lines about events whose failure closes the client: of all sessions at most 100 a second.
+/// Limits the log lines about events whose failure closes the client: at most 100 a second for all sessions together.
 static CLOSING_FAILURES: PlaceLimit = PlaceLimit::new(100);
 
 impl Session {

@@ -216,8 +216,8 @@ impl Supervisor {
     }
 
     /// Gives a connection's events their outcomes: first, in stream mode, the failure that names the last event
-    /// written, then those of the events themselves, oldest first. With a journal, the outcomes of written events take
-    /// the place of the first one.
+    /// written, then those of the events themselves, oldest first. With a journal, the outcomes of the written events
+    /// replace the failure that names the last one.
     fn settle(&mut self, ending: &mut Ending) {
         let (recovered, server) = (ending.recovered.take(), &ending.server);
         let Ended { failure, is_yielded, last_written, .. } = &ending.ended;

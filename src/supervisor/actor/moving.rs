@@ -34,7 +34,7 @@ impl Supervisor {
     pub(super) fn join_moves(&mut self, endpoint: &Arc<Endpoint>, ctx: &Context<Self>) {
         if self.links.keeps_client {
             let session = Edge::rare(&ctx.address());
-            let movable = self.plan.upstream().movable(endpoint, session, &self.quiet);
+            let movable = self.plan.upstream().movable(endpoint, session, &self.idle);
             if let Some(announced) = &self.links.announced {
                 announced.set(&movable);
             }

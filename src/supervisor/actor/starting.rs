@@ -13,7 +13,7 @@ use crate::{
         child::{Child, Redial},
         children::Next,
     },
-    upstream::{First, Quiet},
+    upstream::{First, IdleFlag},
 };
 
 impl Supervisor {
@@ -86,7 +86,7 @@ impl Supervisor {
             is_gated: redial == Some(Redial::Automatic),
             has_journal: redial == Some(Redial::Automatic) && self.has_journal(),
             announced: self.links.announced.clone().filter(|_| redial == Some(Redial::Automatic)),
-            quiet: if is_own { self.quiet.clone() } else { Quiet::new() },
+            idle: if is_own { self.idle.clone() } else { IdleFlag::new() },
         };
         let connector = Connector::start(Arc::clone(self.plan.settings()), generation, links, start);
         self.children.started(generation, connector.clone());

@@ -5,7 +5,7 @@ use config::Value;
 use super::Read;
 use crate::{
     auth::{ApiKeys, ApiKeysConfig, MethodConfig},
-    files::Stamp,
+    files::Fingerprint,
     settings::{
         layers::as_table,
         read::{Section, text},
@@ -16,7 +16,7 @@ use crate::{
 pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
     let file = section.path_to("api_keys.file");
     let listed = section.read("api_keys.keys", listed);
-    let mut stamp = None;
+    let mut fingerprint = None;
     let keys = match (&file, listed) {
         (Some(_), Some(_)) => {
             section.conflict("api_keys.file", &[], "set either api_keys.file or api_keys.keys, not both");
@@ -25,12 +25,12 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
         (None, listed) => listed?,
         (Some(path), None) => {
             let text = section.host().read(path).map_err(|error| format!("cannot be read: {error}"));
-            stamp = text.as_deref().ok().map(Stamp::of);
+            fingerprint = text.as_deref().ok().map(Fingerprint::of);
             let keys = text.and_then(|text| ApiKeys::parse(&text).map_err(|error| error.to_string()));
             keys.map_err(|text| section.wrong("api_keys.file", text)).ok()?
         }
     };
-    Some((MethodConfig::ApiKeys(ApiKeysConfig { file, keys }), stamp))
+    Some((MethodConfig::ApiKeys(ApiKeysConfig { file, keys }), fingerprint))
 }
 
 fn listed(value: &Value) -> Result<ApiKeys, String> {

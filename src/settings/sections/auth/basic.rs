@@ -5,7 +5,7 @@ use config::Value;
 use super::Read;
 use crate::{
     auth::{BasicConfig, MethodConfig, basic::Users},
-    files::Stamp,
+    files::Fingerprint,
     settings::read::{Section, text},
 };
 
@@ -25,10 +25,10 @@ pub(super) fn read(name: &str, section: &Section<'_>) -> Option<Read> {
         return None;
     };
     let text = section.host().read(&file).map_err(|error| format!("cannot be read: {error}"));
-    let stamp = text.as_deref().ok().map(Stamp::of);
+    let fingerprint = text.as_deref().ok().map(Fingerprint::of);
     let users = text.and_then(|text| Users::parse(&text).map_err(|error| error.to_string()));
     let users = users.map_err(|text| section.wrong("basic.file", text)).ok()?;
-    Some((MethodConfig::Basic(BasicConfig { file, users, realm }), stamp))
+    Some((MethodConfig::Basic(BasicConfig { file, users, realm }), fingerprint))
 }
 
 fn realm(value: &Value) -> Result<String, String> {

@@ -12,7 +12,7 @@ use crate::{
         jwt::{Algorithm, JwksUrl, KeySet, Rules},
     },
     authority::is_masked,
-    files::Stamp,
+    files::Fingerprint,
     net::tls::{ClientFiles, Roots, TlsClient},
     settings::read::{Section, all, list, quoted, text},
 };
@@ -49,19 +49,19 @@ pub(super) fn read(_name: &str, section: &Section<'_>) -> Option<Read> {
     ];
     let (key, source) =
         SOURCES.into_iter().zip(sources).find_map(|(key, source)| source.map(|it| (key, it)))?;
-    let mut stamp = None;
+    let mut fingerprint = None;
     let keys = match source.path() {
         None => KeySet::default(),
         Some(path) => {
             let text = section.host().read(path).map(Zeroizing::new);
             let text = text.map_err(|error| format!("cannot be read: {error}"));
-            stamp = text.as_deref().ok().map(|text| Stamp::of(text));
+            fingerprint = text.as_deref().ok().map(|text| Fingerprint::of(text));
             let keys =
                 text.and_then(|text| source.parse(&text, &algorithms).map_err(|error| error.to_string()));
             keys.map_err(|text| section.wrong(key, text)).ok()?
         }
     };
-    Some((MethodConfig::Jwt(JwtConfig { source, algorithms, rules, keys }), stamp))
+    Some((MethodConfig::Jwt(JwtConfig { source, algorithms, rules, keys }), fingerprint))
 }
 
 /// The keys at a URL; `None` without a valid URL.

@@ -13,7 +13,7 @@ use config::Value;
 
 use crate::{
     auth::{AuthConfig, MethodConfig, Source},
-    files::Stamp,
+    files::Fingerprint,
     settings::{
         keys::{self, Key},
         read::{Section, all, list, quoted},
@@ -29,7 +29,7 @@ struct Method {
 }
 
 /// A method, with the text of its file of keys, if it has one.
-type Read = (MethodConfig, Option<Stamp>);
+type Read = (MethodConfig, Option<Fingerprint>);
 
 /// All methods.
 const METHODS: [Method; 5] = [
@@ -75,7 +75,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
             );
         }
     }
-    let (method, stamp) = read?;
+    let (method, fingerprint) = read?;
     // The other methods look where `from` says.
     let from = match &method {
         MethodConfig::Basic(_) | MethodConfig::ClientCertificate(_) => Box::default(),
@@ -87,7 +87,7 @@ pub(crate) fn read(name: &str, section: &Section<'_>) -> Option<Arc<AuthConfig>>
         let text = "has no effect with this method, which needs more than the credential in a message";
         section.conflict(key, &[], text);
     }
-    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method, stamp }))
+    Some(Arc::new(AuthConfig { name: name.into(), from, forwards, renew, method, fingerprint }))
 }
 
 fn sources(value: &Value) -> Result<Box<[Source]>, String> {

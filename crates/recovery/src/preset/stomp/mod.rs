@@ -110,7 +110,8 @@ fn upstream_kind<'a>(frame: &Frame<'a>) -> Option<FromUpstream<'a>> {
     }
 }
 
-/// "Heart-beating": the upstream sends something within the larger of what it offers and what the client wants.
+/// The interval in which the upstream must send something: the longer of the one that it offers and the one that the
+/// client wants (STOMP 1.2, "Heart-beating").
 pub(super) fn heartbeat(hello: &[u8], accepted: &[u8]) -> Option<Heartbeat> {
     let [offered, _] = intervals(accepted)?;
     let [_, wanted] = intervals(hello)?;
