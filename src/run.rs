@@ -100,10 +100,14 @@ async fn serve(
         tokio::select! {
             () = &mut shutdown => {
                 notify::stopping();
+                hand_over.abandon();
                 return Ok(());
             }
-            name = OpenListener::failed(&mut listeners.open) => return Err(stopped_accepting(&name)),
-            read = reloader.read() => {
+            name = OpenListener::failed(&mut listeners.open) => {
+                hand_over.abandon();
+                return Err(stopped_accepting(&name));
+            }
+            read = reloader.read(), if !hand_over.is_starting() => {
                 notify::reloading();
                 reloader.apply(read, listeners, workers).await;
                 notify::ready();

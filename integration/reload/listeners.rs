@@ -29,6 +29,18 @@ fn wait_closed(address: SocketAddr) {
 }
 
 #[test]
+fn an_address_that_is_spelled_in_another_way_stays_open_in_later_reloads() {
+    let address = free();
+    let proxy = Proxy::start(&listeners(&[("a", &bind(address))]));
+    let other = listeners(&[("a", &format!("bind = \"localhost:{}\"", address.port()))]);
+    proxy.reload(&other);
+    for number in 0..3 {
+        assert_eq!(Client::connect(address).ask("?"), format!("1:{number}"));
+        proxy.reload(&other);
+    }
+}
+
+#[test]
 fn listeners_open_and_close_and_keep_their_numbers() {
     let (a, b) = (bind(free()), bind(free()));
     let proxy = Proxy::start(&listeners(&[("a", &a)]));

@@ -36,6 +36,18 @@ impl HandOver {
         Ok(Self { requests: signal(SignalKind::user_defined2())?, starting: None })
     }
 
+    /// Whether a new process starts. Its settings and sockets are fixed, so the settings are not reloaded meanwhile.
+    pub(super) fn is_starting(&self) -> bool {
+        self.starting.is_some()
+    }
+
+    /// Ends a new process that does not serve clients yet.
+    pub(super) fn abandon(&mut self) {
+        if self.starting.take().is_some() {
+            log::warn!("hand-over abandoned");
+        }
+    }
+
     /// Waits for the next step. A call that is dropped loses nothing.
     pub(super) async fn next(&mut self) -> Step {
         if let Some(starting) = &mut self.starting {

@@ -140,10 +140,8 @@ impl Listeners {
 }
 
 /// Whether a socket of a listener serves this entry of its settings. `is_same` is whether the listener has the entry
-/// already, in which port 0 stands for the port that it has got.
+/// already, in which port 0 stands for the port that it has got. The text with which the socket was opened may be another
+/// one for the same address.
 fn stays(socket: &OpenSocket, bind: &Bind, is_same: bool) -> bool {
-    match is_same {
-        true => socket.bind == bind.text,
-        false => socket.address.port() != 0 && bind.addresses.contains(&socket.address),
-    }
+    bind.addresses.contains(&socket.address) || (is_same && socket.bind == bind.text)
 }

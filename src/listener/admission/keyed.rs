@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     policy::{KeyLimit, LimitKey},
-    rate::SharedLimit,
+    rate::{Rate, SharedLimit},
 };
 
 /// What distinguishes clients: a hash of the claim or header, so that no value is kept, whatever its size. With 128
@@ -71,7 +71,13 @@ impl KeyLimits {
             };
             Some(Keyed { limit: limit.clone(), clients })
         });
-        Arc::new(Self { limits: keyed.collect(), hashers: self.hashers.clone() })
+        let keyed = keyed.collect();
+        // Sessions that live have the rates of limits that are gone.
+        let is_gone = |known: &&Keyed| !limits.iter().any(|limit| limit.by == known.limit.by);
+        for Keyed { limit, clients } in self.limits.iter().filter(is_gone) {
+            clients.configure(None, Rate { messages: None, bytes: None, ..limit.rate }, now);
+        }
+        Arc::new(Self { limits: keyed, hashers: self.hashers.clone() })
     }
 
     /// Counts a session until the permits are dropped. `value` has the claims and headers of the client. All clients
@@ -179,5 +185,18 @@ mod tests {
         let mut limiter = rate::locked(&other.rates[0]);
         (0..2).for_each(|_| limiter.count(0, now));
         assert!(limiter.excess(0, now).is_some());
+    }
+
+    #[test]
+    fn a_limit_that_is_gone_limits_no_session_any_more() {
+        let now = Instant::now();
+        let limits = KeyLimits::new(&[limit("tenant", None, Some(1))]);
+        let session = enter(&limits, &[("tenant", "a")]).unwrap();
+        let mut limiter = rate::locked(&session.rates[0]);
+        (0..2).for_each(|_| limiter.count(0, now));
+        assert!(limiter.excess(0, now).is_some());
+        drop(limiter);
+        limits.with_settings(&[], now);
+        assert!(rate::locked(&session.rates[0]).excess(0, now).is_none());
     }
 }
