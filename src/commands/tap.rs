@@ -1,8 +1,9 @@
 //! The command `towline tap`.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, IsTerminal, Write},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     pin::pin,
     time::{Duration, SystemTime},
@@ -180,7 +181,8 @@ impl Sink {
         self.flush()?;
         if let (Some(exported), Some(file)) = (&self.har, har) {
             let text = exported.document(&version()).to_string();
-            std::fs::write(file, text).map_err(|error| named(file, &error))?;
+            let written = create_private(file).and_then(|mut har| har.write_all(text.as_bytes()));
+            written.map_err(|error| named(file, &error))?;
         }
         let Self { lines, lost, skipped, .. } = self;
         if self.output != Some(Output::Json) || lost + skipped > 0 {
@@ -190,8 +192,13 @@ impl Sink {
     }
 }
 
+/// Creates a file that only its owner can read, because it has what clients send.
+fn create_private(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
+}
+
 fn begin_record(file: &Path, header: &Header) -> Result<BufWriter<File>, CommandError> {
-    let mut record = BufWriter::new(File::create(file).map_err(|error| named(file, &error))?);
+    let mut record = BufWriter::new(create_private(file).map_err(|error| named(file, &error))?);
     writeln!(record, "{}", header.line(SystemTime::now()))?;
     Ok(record)
 }

@@ -23,7 +23,11 @@ fn of_line(line: &RecordedLine) -> String {
     let id = line.event.as_deref().unwrap_or(&line.session);
     let what = match &line.outcome {
         Some(outcome) => {
-            let reason = outcome.reason.as_ref().map(|(kind, text)| format!(" {kind}: {text}"));
+            let reason = outcome.reason.as_ref().map(|(kind, text)| {
+                let text: String =
+                    text.chars().flat_map(|letter| escaped(letter).collect::<Vec<_>>()).collect();
+                format!(" {kind}: {text}")
+            });
             let duration = outcome.duration.map(|time| format!(" in {:.1} ms", time.as_secs_f64() * 1e3));
             format!("{}{}{}", outcome.outcome, duration.unwrap_or_default(), reason.unwrap_or_default())
         }

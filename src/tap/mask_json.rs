@@ -78,13 +78,27 @@ impl Scan<'_> {
             return;
         }
         self.at = end;
-        let inner = &self.text[start + 1..end];
-        if nesting > 0 && is_complete && inner.contains(['{', '[']) {
-            let inner = unescaped(&self.text[start..end]);
-            if let Cow::Owned(masked) = nested(&inner, self.rules, nesting - 1) {
-                self.replace(start, end, &serde_json::Value::from(masked).to_string());
-            }
+        // Only a string with an escape can contain a string of JSON.
+        if !self.text[start + 1..end].contains('\\') {
+            return;
         }
+        let inner = match is_complete {
+            true => serde_json::from_str::<String>(&self.text[start..end]).ok(),
+            false => cut_string(&self.text[start..end]),
+        };
+        let mut masked = match inner {
+            Some(inner) if !inner.contains(['{', '[']) => return,
+            Some(inner) if nesting > 0 => match nested(&inner, self.rules, nesting - 1) {
+                Cow::Borrowed(_) => return,
+                Cow::Owned(masked) => serde_json::Value::from(masked).to_string(),
+            },
+            // What cannot be examined is not shown.
+            _ => format!("\"{MASK}\""),
+        };
+        if !is_complete {
+            masked.pop();
+        }
+        self.replace(start, end, &masked);
     }
 
     /// Notes the key, and returns whether its value is masked.
@@ -162,6 +176,13 @@ fn value_end(text: &str, start: usize) -> usize {
 }
 
 /// The content of a string in quotes; as it is if its escapes are wrong.
+/// The text of a string that was cut, without the incomplete escape at its end.
+fn cut_string(cut: &str) -> Option<String> {
+    // A character outside of the basic plane has two escapes of six bytes.
+    let shorter = (0..12).filter_map(|bytes| cut.get(..cut.len().checked_sub(bytes)?));
+    shorter.into_iter().find_map(|kept| serde_json::from_str(&format!("{kept}\"")).ok())
+}
+
 fn unescaped(quoted: &str) -> String {
     serde_json::from_str(quoted).unwrap_or_else(|_| quoted.trim_matches('"').to_owned())
 }

@@ -152,6 +152,10 @@ impl Redaction {
     /// whether these are all bytes of the message.
     pub fn mask<'a>(&self, bytes: &'a [u8], is_whole: bool) -> Option<Masked<'a>> {
         match std::str::from_utf8(bytes) {
+            // The bytes of a binary format can be those of a text. A frame of STOMP ends with NUL.
+            Ok(text) if has_controls(text.trim_end_matches(['\0', '\n'])) && self.is_suspicious(bytes) => {
+                None
+            }
             Ok(text) => Some(self.mask_as_bytes(text)),
             // The last character was cut.
             Err(error) if error.error_len().is_none() && !is_whole => {
@@ -240,6 +244,11 @@ impl Redaction {
         self.keys.iter().any(|key| letters.contains(key.as_str()))
             || self.patterns.iter().any(|pattern| pattern.is_match(&text))
     }
+}
+
+/// Whether a text has control characters that are no white space.
+fn has_controls(text: &str) -> bool {
+    text.bytes().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
 /// Masks user and password in the form of HTTP.
@@ -379,6 +388,33 @@ mod tests {
         assert!(matches!(redaction.with_pattern("("), Err(RuleError::Pattern(_))));
         let added = (0..=RULES_MAX).map(|number| redaction.with_key(&format!("key{number}")));
         assert_eq!(added.filter(Result::is_err).count(), 1);
+    }
+
+    #[test]
+    fn what_a_cut_or_an_escape_hides_is_masked() {
+        let rules = Redaction::built_in();
+        let cut = r#"{"data":"{\"token\":\"S3CRET\",\"blob\":\"aaaa"#;
+        for text in [
+            cut,
+            &cut[..cut.len() - 7],
+            r#"{"data":"{\"token\":\"S3CRET\"\"#,
+            r#"{"data":"{\"token\":\"S3CRET\"\u00"#,
+            r#"{"data":"\u007b\"token\":\"S3CRET\"}"}"#,
+            r#"{"data":"\ud800{\"token\":\"S3CRET\"}"}"#,
+        ] {
+            let masked = rules.mask_text(text);
+            assert!(!masked.contains("S3CRET") && masked.contains("***"), "{text}: {masked}");
+        }
+        let harmless = r#"{"data":"{\"a\":\"line\\n\"}","b":"x\n","c":"caf\u00e9"#;
+        assert_eq!(rules.mask_text(harmless), harmless);
+    }
+
+    #[test]
+    fn binary_that_is_valid_utf_8_is_withheld_with_a_credential() {
+        let rules = Redaction::built_in();
+        assert_eq!(rules.mask(b"\x02password\0\x08\0\0\0hunter2\0", true), None);
+        assert!(rules.mask(b"CONNECT\npasscode:x\n\n\0", true).is_some_and(|masked| masked.is_changed));
+        assert!(rules.mask(b"\x02name\0\x08\0\0\0hunter2\0", true).is_some());
     }
 
     #[test]

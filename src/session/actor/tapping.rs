@@ -81,6 +81,8 @@ impl Session {
 
     /// Offers a message that is not decoded: it is refused, or renews the client's credential.
     pub(super) fn tap_undecoded(&mut self, event: EventNumber, shown: Undecoded) {
+        // A refused message may be a renewal, which is recognised only once it is decoded.
+        let shown = if self.renewals.is_some() { Undecoded::Secret } else { shown };
         let Some(tapping) = self.tapping() else { return };
         let message = tapping.message.take();
         let (stage, binary) = match &message {
