@@ -74,7 +74,7 @@ fn token_of(file: &Path) -> io::Result<Secret> {
 
 impl Refusals {
     /// Logs a refusal, at most one a second.
-    fn log(&self, request: &HttpRequest, denied: Denied) {
+    pub(super) fn log(&self, request: &HttpRequest, denied: Denied) {
         let now = Instant::now();
         let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let suppressed = match &mut *last {

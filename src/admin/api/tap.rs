@@ -36,7 +36,10 @@ pub(super) async fn tap(
     request: HttpRequest,
     state: web::Data<AdminState>,
 ) -> Result<HttpResponse, ApiError> {
-    guard::check_token(&request, &state).await?;
+    if let Err(denied) = guard::check_token(&request, &state).await {
+        state.refusals.log(&request, denied);
+        return Err(denied.into());
+    }
     let configuration = state.server.configurations.current();
     let off = || ApiError::new(StatusCode::FORBIDDEN, "taps are off: set admin.tap = true");
     let redaction = configuration.tap_redaction().ok_or_else(off)?;

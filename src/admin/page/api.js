@@ -42,7 +42,7 @@ async function request(method, path, { parameters, body, headers, signal }) {
   const answer = await fetch(url, {
     method,
     signal,
-    credentials: 'omit',
+    credentials: 'same-origin',
     headers: { ...headers, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
     body: body === undefined ? undefined : JSON.stringify(body),
   });

@@ -55,7 +55,7 @@ function causes(found, signal) {
     text(words, conclusion(found));
   };
   draw(restartsOf(found));
-  read(`api/sessions/${found.session}`, {}, signal).then(({ timeline }) => draw(timeline.map(({ at, kind, detail }) => ({ at: moment(at), what: kind, details: detail, tone: TONES[kind] ?? 'none' })))).catch(() => {});
+  read(`api/sessions/${encodeURIComponent(found.session)}`, {}, signal).then(({ timeline }) => draw(timeline.map(({ at, kind, detail }) => ({ at: moment(at), what: kind, details: detail, tone: TONES[kind] ?? 'none' })))).catch(() => {});
   return h('section', { class: 'panel' }, h('h3', {}, 'What led to it'), words, list);
 }
 

@@ -58,7 +58,7 @@ class SessionPane {
     const loading = (this.loading = new AbortController());
     const { id } = this;
     try {
-      this.show(await read(`api/sessions/${id}`, {}, loading.signal));
+      this.show(await read(`api/sessions/${encodeURIComponent(id)}`, {}, loading.signal));
     } catch (error) {
       if (!loading.signal.aborted) this.showError(error);
     } finally {
@@ -94,7 +94,7 @@ class SessionPane {
       fields: [{ label: 'Close code', name: 'code', type: 'number', value: 1001, min: 1000, max: 4999, required: true }, { label: 'Reason', name: 'reason', maxlength: 123 }],
       confirm: 'Close session',
       danger: true,
-      path: `api/sessions/${id}/close`,
+      path: `api/sessions/${encodeURIComponent(id)}/close`,
       payload: ({ code, reason }) => ({ code: Number(code), ...(reason && { reason }) }),
       done: () => `Session ${id} is being closed.`,
     });
