@@ -8,9 +8,10 @@ fn a_tap_needs_the_setting_and_the_token() {
     let off = Proxy::start(&Settings::request(&upstream.url()).operated());
     let operator = Operator::new(off.admin()).with_token();
     operator.get("/api/tap").expect_error(403, "taps are off: set admin.tap = true");
-    let on = Proxy::start(&tapped(Settings::request(&upstream.url())));
+    let on = Proxy::start(&tapped(Settings::request(&upstream.url()))).expect("admin request refused");
     let reply = Operator::new(on.admin()).get("/api/tap");
     reply.expect_error(401, "this needs the operator's token");
+    on.wait_log("WARN *admin request refused peer=127.0.0.1:* method=GET path=/api/tap *");
     let wrong = Operator::new(on.admin()).with("authorization", "Bearer another-token-here");
     wrong.get("/api/tap").expect_error(401, "wrong token");
 }
@@ -30,7 +31,7 @@ fn wrong_parameters_are_refused_with_the_reason() {
 #[test]
 fn the_command_reports_what_the_server_refuses() {
     let upstream = TestUpstream::echo();
-    let proxy = Proxy::start(&tapped(Settings::request(&upstream.url())));
+    let proxy = Proxy::start(&tapped(Settings::request(&upstream.url()))).expect("admin request refused");
     let admin = format!("http://{}", proxy.admin());
     let token = token_file().to_str().unwrap();
     let run = |options: &[&str]| {
