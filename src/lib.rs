@@ -13,6 +13,7 @@
 //! authenticator, auth         who a client is, by the credential in its request
 //! header_list                 header values that are lists, headers for one connection only
 //! http1                       messages of HTTP/1.1 with bodies, for requests that are forwarded
+//! placeholders                texts with placeholders such as `${code}`
 //! template                    header values with placeholders for parts of a request
 //! spelling                    header names as the RFCs spell them
 //! path                        paths of URLs, compared and checked
@@ -77,6 +78,7 @@ pub mod metrics;
 pub mod net;
 pub mod path;
 pub mod pipeline;
+pub mod placeholders;
 pub mod policy;
 pub mod processor;
 pub mod rate;

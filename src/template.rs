@@ -7,6 +7,7 @@
 
 use crate::{
     auth::{self, Identity},
+    placeholders,
     router::{self, cookies, parameters},
 };
 
@@ -17,11 +18,7 @@ pub const VALUE_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(Box<[Part]>);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part {
-    Text(String),
-    Placeholder(Source),
-}
+type Part = placeholders::Part<Source>;
 
 /// A part of a request that a placeholder stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,27 +75,7 @@ impl Template {
     /// # Errors
     /// When a placeholder is unknown or does not end.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find("${") {
-            let (before, from) = rest.split_at(at);
-            if let Some(before) = before.strip_suffix('$') {
-                plain.extend([before, "${"]);
-                rest = &from[2..];
-                continue;
-            }
-            let (name, tail) = from[2..].split_once('}').ok_or(TemplateError::Open)?;
-            plain.push_str(before);
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(Part::Placeholder(Source::parse(name)?));
-            rest = tail;
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain));
-        }
-        Ok(Self(parts.into()))
+        placeholders::parse(text, TemplateError::Open, Source::parse).map(Self)
     }
 
     /// The text, if it has no placeholder.

@@ -108,7 +108,7 @@ impl Entry {
         for part in self.format.parts() {
             match part {
                 Part::Text(text) => line.push_str(text),
-                Part::Field(field) => self.value(field, closing, closed).append_to(&mut line),
+                Part::Placeholder(field) => self.value(field, closing, closed).append_to(&mut line),
             }
         }
         line

@@ -1,6 +1,7 @@
 //! The format of the access log: `${peer} "${path}" ${code}`.
 
 use super::field::Field;
+use crate::placeholders;
 
 /// Whether lines are text or JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,13 +20,9 @@ pub struct LineFormat {
 }
 
 /// A part of a format.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
-    Text(String),
-    Field(Field),
-}
+pub(super) type Part = placeholders::Part<Field>;
 
-/// The reason why a text is no format.
+/// Why a text is not a format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineFormatError {
     /// A placeholder does not end.
@@ -52,27 +49,8 @@ impl LineFormat {
     /// # Errors
     /// When a placeholder names no field or does not end, and when there is none.
     pub fn parse(style: Style, text: &str) -> Result<Self, LineFormatError> {
-        let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
-        while let Some(at) = rest.find("${") {
-            let (before, from) = rest.split_at(at);
-            if let Some(before) = before.strip_suffix('$') {
-                plain.extend([before, "${"]);
-                rest = &from[2..];
-                continue;
-            }
-            let (name, tail) = from[2..].split_once('}').ok_or(LineFormatError::Open)?;
-            plain.push_str(before);
-            if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
-            }
-            parts.push(Part::Field(Field::named(name).ok_or_else(|| unknown(name))?));
-            rest = tail;
-        }
-        plain.push_str(rest);
-        if !plain.is_empty() {
-            parts.push(Part::Text(plain));
-        }
-        let format = Self { style, parts: parts.into() };
+        let field = |name: &str| Field::named(name).ok_or_else(|| unknown(name));
+        let format = Self { style, parts: placeholders::parse(text, LineFormatError::Open, field)? };
         if format.fields().next().is_none() { Err(LineFormatError::Empty) } else { Ok(format) }
     }
 
@@ -89,7 +67,7 @@ impl LineFormat {
     pub(super) fn fields(&self) -> impl Iterator<Item = &Field> {
         let all = || {
             self.parts.iter().filter_map(|part| match part {
-                Part::Field(field) => Some(field),
+                Part::Placeholder(field) => Some(field),
                 Part::Text(_) => None,
             })
         };
@@ -114,11 +92,11 @@ mod tests {
         let text = |text: &str| Part::Text(text.to_owned());
         let parts = [
             text("a $5 ${x} "),
-            Part::Field(Field::Code),
+            Part::Placeholder(Field::Code),
             text("/"),
-            Part::Field(Field::Peer),
+            Part::Placeholder(Field::Peer),
             text(" "),
-            Part::Field(Field::Code),
+            Part::Placeholder(Field::Code),
         ];
         assert_eq!(format.parts(), parts);
         assert_eq!(format.fields().collect::<Vec<_>>(), [&Field::Code, &Field::Peer]);

@@ -35,6 +35,7 @@ const MODULES: &[&str] = &[
     "net",
     "path",
     "pipeline",
+    "placeholders",
     "policy",
     "processor",
     "rate",
