@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::operator::{
-    AdminOptions, CloseSessions, Conditions, DrainProcess, EndpointName, ListSessions, Reload, Sessions,
-    SessionsCommand, Upstreams, UpstreamsCommand,
+    AdminOptions, CloseSessions, Conditions, EndpointName, ListSessions, Sessions, SessionsCommand,
+    Upstreams, UpstreamsCommand,
 };
 
 /// Exit code of a clean end.
@@ -186,10 +186,10 @@ pub enum Command {
     Upstreams(Upstreams),
     /// Have a running proxy close its sessions and end
     #[command(after_help = DRAIN_EXAMPLES)]
-    Drain(DrainProcess),
+    Drain(AdminOptions),
     /// Have a running proxy read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
-    Reload(Reload),
+    Reload(AdminOptions),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

@@ -164,19 +164,3 @@ pub struct EndpointName {
     #[arg(value_name = "ENDPOINT")]
     pub endpoint: String,
 }
-
-/// The options of `towline drain`.
-#[derive(Debug, Args, PartialEq, Eq)]
-pub struct DrainProcess {
-    /// How to reach the admin server.
-    #[command(flatten)]
-    pub admin: AdminOptions,
-}
-
-/// The options of `towline reload`.
-#[derive(Debug, Args, PartialEq, Eq)]
-pub struct Reload {
-    /// How to reach the admin server.
-    #[command(flatten)]
-    pub admin: AdminOptions,
-}

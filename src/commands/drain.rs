@@ -6,12 +6,12 @@ use super::{
     CommandError,
     sessions::{server, show},
 };
-use crate::cli::DrainProcess;
+use crate::cli::AdminOptions;
 
 /// Has the proxy close its sessions and end.
-pub(super) fn drain(options: &DrainProcess) -> Result<(), CommandError> {
-    let answer = server(&options.admin)?.post("/api/drain", &json!({}))?;
-    show(&options.admin, &answer, |answer: &Value| {
+pub(super) fn drain(options: &AdminOptions) -> Result<(), CommandError> {
+    let answer = server(options)?.post("/api/drain", &json!({}))?;
+    show(options, &answer, |answer: &Value| {
         format!("the proxy drains its {} sessions, and ends\n", answer["sessions"])
     })
 }

@@ -6,18 +6,18 @@ use super::{
     CommandError,
     sessions::{server, show},
 };
-use crate::{admin::AdminError, cli::Reload};
+use crate::{admin::AdminError, cli::AdminOptions};
 
 /// The status of the answer about settings with problems.
 const UNPROCESSABLE: u16 = 422;
 
 /// Has the proxy read its settings again, and prints what has changed.
-pub(super) fn reload(options: &Reload) -> Result<(), CommandError> {
-    let answer = server(&options.admin)?.post("/api/reload", &json!({})).map_err(|error| match error {
+pub(super) fn reload(options: &AdminOptions) -> Result<(), CommandError> {
+    let answer = server(options)?.post("/api/reload", &json!({})).map_err(|error| match error {
         AdminError::Refused(UNPROCESSABLE, text) => CommandError::Refused(text),
         error => error.into(),
     })?;
-    show(&options.admin, &answer, text)
+    show(options, &answer, text)
 }
 
 /// One line for each change, and the number of the configuration in force.

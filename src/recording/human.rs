@@ -23,11 +23,8 @@ fn of_line(line: &RecordedLine) -> String {
     let id = line.event.as_deref().unwrap_or(&line.session);
     let what = match &line.outcome {
         Some(outcome) => {
-            let reason = outcome.reason.as_ref().map(|(kind, text)| {
-                let text: String =
-                    text.chars().flat_map(|letter| escaped(letter).collect::<Vec<_>>()).collect();
-                format!(" {kind}: {text}")
-            });
+            let reason = outcome.reason.as_ref();
+            let reason = reason.map(|(kind, text)| format!(" {kind}: {}", printable(text.chars())));
             let duration = outcome.duration.map(|time| format!(" in {:.1} ms", time.as_secs_f64() * 1e3));
             format!("{}{}{}", outcome.outcome, duration.unwrap_or_default(), reason.unwrap_or_default())
         }
@@ -48,22 +45,23 @@ fn payload(payload: &RecordedPayload) -> String {
         | RecordedPayload::Truncated(bytes) => {
             let text = String::from_utf8_lossy(bytes);
             let mut letters = text.chars();
-            // Control characters could change the terminal.
-            let shown: String = letters
-                .by_ref()
-                .take(SHOWN_MAX)
-                .flat_map(|letter| escaped(letter).collect::<Vec<_>>())
-                .collect();
+            let shown = printable(letters.by_ref().take(SHOWN_MAX));
             let is_cut = letters.next().is_some() || matches!(payload, RecordedPayload::Truncated(_));
             format!("  {shown}{}", if is_cut { "…" } else { "" })
         }
     }
 }
 
-fn escaped(letter: char) -> impl Iterator<Item = char> {
-    let escaped = letter.is_control().then(|| letter.escape_default());
-    let plain = escaped.is_none().then_some(letter);
-    escaped.into_iter().flatten().chain(plain)
+/// The text with control characters escaped, which could change the terminal.
+fn printable(letters: impl Iterator<Item = char>) -> String {
+    let mut text = String::new();
+    for letter in letters {
+        match letter.is_control() {
+            true => text.extend(letter.escape_default()),
+            false => text.push(letter),
+        }
+    }
+    text
 }
 
 #[cfg(test)]

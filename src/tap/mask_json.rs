@@ -179,8 +179,8 @@ fn value_end(text: &str, start: usize) -> usize {
 /// The text of a string that was cut, without the incomplete escape at its end.
 fn cut_string(cut: &str) -> Option<String> {
     // A character outside of the basic plane has two escapes of six bytes.
-    let shorter = (0..12).filter_map(|bytes| cut.get(..cut.len().checked_sub(bytes)?));
-    shorter.into_iter().find_map(|kept| serde_json::from_str(&format!("{kept}\"")).ok())
+    let mut shorter = (0..12).filter_map(|bytes| cut.get(..cut.len().checked_sub(bytes)?));
+    shorter.find_map(|kept| serde_json::from_str(&format!("{kept}\"")).ok())
 }
 
 fn unescaped(quoted: &str) -> String {

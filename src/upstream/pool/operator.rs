@@ -162,14 +162,7 @@ impl fmt::Display for DrainReason {
 
 impl fmt::Display for EndpointState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Up => "up",
-            Self::Suspect => "suspect",
-            Self::Down => "down",
-            Self::Trial => "trial",
-            Self::Ejected => "ejected",
-            Self::Draining => "draining",
-        })
+        f.write_str(self.name())
     }
 }
 
