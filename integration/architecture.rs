@@ -12,6 +12,8 @@ use syn::{
     Type, UseTree, Visibility,
 };
 
+use crate::harness::{root, sources};
+
 /// Modules whose collections are not queues, because their size depends on settings and programs, not on
 /// peers.
 const NOT_AT_RUN_TIME: [&str; 10] = [
@@ -43,21 +45,6 @@ const GROWABLE: [&str; 9] = [
     "Semaphore",
 ];
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|ext| ext == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// The source folders: that of the proxy with an empty name, and that of each crate with the crate's name.
 fn folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
     let crates = CRATES.map(|name| (name, root().join("crates").join(name).join("src")));
@@ -66,8 +53,7 @@ fn folders() -> impl Iterator<Item = (&'static str, PathBuf)> {
 
 /// The files in a source folder, without tests, with their relative paths.
 fn files(source: &Path) -> Vec<(PathBuf, Vec<Item>)> {
-    let mut paths = Vec::new();
-    sources(source, &mut paths);
+    let mut paths = sources(source);
     paths.retain(|path| !is_test(path));
     let parsed = paths.into_iter().map(|path| {
         let file = syn::parse_file(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -459,10 +445,8 @@ fn function_lengths(text: &str) -> Vec<(&str, usize)> {
 
 #[test]
 fn no_file_and_no_function_is_too_long() {
-    let mut paths = Vec::new();
-    for folder in ["src", "crates", "integration", "benches"] {
-        sources(&root().join(folder), &mut paths);
-    }
+    let folders = ["src", "crates", "integration", "benches"];
+    let paths = folders.into_iter().flat_map(|folder| sources(&root().join(folder)));
     let mut too_long = Vec::new();
     let mut functions = 0;
     for path in paths {

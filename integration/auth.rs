@@ -65,7 +65,11 @@ fn guesses_of_one_address_get_429() {
     let proxy = Proxy::start(&keys(&upstream.url(), r#"["header:x-key"]"#)).expect("client refused");
     let with = |key: &str| Opening::new(proxy.addr()).header("X-Key", key);
     for _ in 0..60 {
-        assert_eq!(Opening::new(proxy.addr()).refused().status(), 401, "no credential is no guess");
+        assert_eq!(
+            Opening::new(proxy.addr()).refused().status(),
+            401,
+            "a request without a credential is not a guess"
+        );
     }
     for _ in 0..60 {
         assert_eq!(with("wrong").refused().status(), 401);

@@ -179,7 +179,7 @@ fn the_service_gets_no_credential_of_another_method_in_a_uri() {
         .with(r#"upstream.echo.forward_headers = ["referer", "x-original-uri"]"#)
         .on_route(r#"auth = ["keys", "gate"]"#);
     let proxy = Proxy::start(&settings).expect("client refused");
-    // The empty value is no credential, so that the service is asked.
+    // An empty value does not count as a credential, so the service is asked.
     let opening = Opening::new(proxy.addr())
         .path("/chat?a=1&key=")
         .header("Referer", "https://a.test/page?key=planted&b=2")

@@ -1,9 +1,8 @@
 //! docs/logs.md lists each line of level info, warn and error. These tests compare it with the code.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::harness::{root, sources};
 
 /// Lines that no macro writes, with their levels.
 const WITHOUT_MACRO: [(&str, &str); 1] = [("log lines dropped", "warn")];
@@ -15,21 +14,6 @@ struct Line {
     fields: BTreeSet<String>,
     /// Whether a value without a name may add fields.
     has_more: bool,
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
-            found.push(path);
-        }
-    }
 }
 
 /// The string literal at the beginning of a text, without its quotes, escapes and continued lines resolved.
@@ -70,8 +54,7 @@ fn parse(format: &str) -> (String, Line) {
 
 /// The lines in the sources, tests left out, by their text.
 fn written() -> BTreeMap<String, Line> {
-    let mut paths = Vec::new();
-    sources(&root().join("src"), &mut paths);
+    let paths = sources(&root().join("src"));
     let mut lines: BTreeMap<String, Line> = BTreeMap::new();
     for path in paths.into_iter().filter(|path| !path.to_str().unwrap().ends_with("tests.rs")) {
         let code = std::fs::read_to_string(&path).unwrap();

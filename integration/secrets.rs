@@ -29,7 +29,7 @@ const USERS: &str = "ada:$2b$04$XPHPue/aG0nXIgkiND3e5OnEtP1MWT8UXXMR8iXgB3S7mhqB
 /// What all other secrets of this file contain.
 const PLANTED: &str = "planted-";
 
-/// A cookie that is no credential: programs see it, and the log does not have it.
+/// A cookie without a credential: programs see it, and the log omits it.
 const OTHER: &str = "other-cookie";
 
 fn now() -> u64 {

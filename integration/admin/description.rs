@@ -1,27 +1,13 @@
 //! Tests that compare the description of the API with the pages and their answers.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
 
 use super::*;
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => sources(&path, found),
-            false => found.push(path),
-        }
-    }
-}
-
 /// The pages in the source: `page("/api/…", …)` and `action("/api/…", …)`.
 fn pages() -> BTreeSet<(String, String)> {
-    let (mut files, mut pages) = (Vec::new(), BTreeSet::new());
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin"), &mut files);
-    for file in files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "rs")) {
+    let mut pages = BTreeSet::new();
+    for file in sources(&root().join("src/admin")) {
         let text = std::fs::read_to_string(file).unwrap();
         for (method, call) in [("get", "page(\"/"), ("post", "action(\"/")] {
             let paths = text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -84,12 +70,7 @@ fn each_field_of_an_answer_is_described() {
     let upstream = TestUpstream::silent();
     let (proxy, operator) = operated(&upstream);
     let proxy = proxy.expect_restarts();
-    let mut client = proxy.client();
-    client.text("a");
-    upstream.conn(0).wait_messages(1);
-    upstream.conn(0).die(Death::Reset);
-    client.recv_error();
-    proxy.wait_ups(2);
+    let mut client = failed_once(&proxy, &upstream);
     client.text("b");
     upstream.conn(1).wait_messages(1);
     let settings = Settings::request(&upstream.url()).operated();

@@ -21,12 +21,7 @@ fn the_commands_of_the_document_work() {
     let upstream = TestUpstream::silent();
     let (proxy, operator) = operated(&upstream);
     let mut proxy = proxy.expect_restarts();
-    let mut client = proxy.client();
-    client.text("a");
-    upstream.conn(0).wait_messages(1);
-    upstream.conn(0).die(Death::Reset);
-    client.recv_error();
-    proxy.wait_ups(2);
+    let mut client = failed_once(&proxy, &upstream);
     let admin = operator.addr().to_string();
     let commands = commands();
     assert!(commands.len() >= 15, "{commands:?}");

@@ -17,3 +17,14 @@ fn operated(upstream: &TestUpstream) -> (Proxy, Operator) {
     let operator = Operator::new(proxy.admin()).with_token();
     (proxy, operator)
 }
+
+/// A client whose first event, 1:0:0, has failed, and whose session has connected again. The upstream is silent.
+fn failed_once(proxy: &Proxy, upstream: &TestUpstream) -> Client {
+    let mut client = proxy.client();
+    client.text("a");
+    upstream.conn(0).wait_messages(1);
+    upstream.conn(0).die(Death::Reset);
+    client.recv_error();
+    proxy.wait_ups(2);
+    client
+}

@@ -18,6 +18,7 @@ mod websocat;
 use std::{
     io::{ErrorKind, Write},
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
 };
@@ -37,6 +38,25 @@ pub use tls::{ANY_TLS, Authority, Door, Issued, Leaf, Secure, careless, secure, 
 pub use tungstenite::Message;
 pub use upstream::{Answer, Conn, Death, End, TestUpstream};
 pub use websocat::Websocat;
+
+/// The project's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files in a folder and its subfolders.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
 
 /// Maximum time for a condition before the test fails. It is long enough for two busy cores; a test that
 /// passes waits much less.

@@ -57,7 +57,7 @@ impl Page {
     }
 }
 
-/// Whether an output is like the one of the page. `…` stands for any text, and a line of `…` for any lines.
+/// Whether an output matches the one on the page. `…` matches any text, and a line of `…` any lines.
 /// Times, durations, ports and the width of columns may differ.
 pub(super) fn fits(printed: &str, expected: &str) -> bool {
     let lines = |text: &str| text.lines().map(plain).filter(|line| !line.is_empty()).collect::<Vec<_>>();

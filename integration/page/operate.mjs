@@ -1,7 +1,7 @@
 // What operators do with the live page in Chromium: watch sessions, find causes, close, reload.
 
-import { isServer, main, result, Server, serve } from '../realworld/common.mjs';
-import { AdminProxy, browse, Client, HOSTILE, listen, openPage, settings, TOKEN, until } from './browser.mjs';
+import { isServer, main, serve } from '../realworld/common.mjs';
+import { Client, expectNone, HOSTILE, listen, openPage, run, TOKEN, until, withoutComplaint } from './browser.mjs';
 
 /** Each scenario gets the page and what is behind it, and returns what it saw. */
 const scenarios = {
@@ -94,18 +94,8 @@ const scenarios = {
     return 'skip link, views, table, details, dialogs';
   },
 
-  async 'the console and the policy have no complaint'({ page }) {
-    // The wrong token of an earlier scenario is answered with 401, and the session that was closed with 404.
-    expectNone(page.complaints, /status of 40[14]/);
-    if (await page.evaluate(() => 'hostile' in window)) throw new Error('hostile text ran');
-    return 'none';
-  },
+  ...withoutComplaint,
 };
-
-function expectNone(complaints, except) {
-  const others = complaints.filter((complaint) => !except.test(complaint));
-  if (others.length) throw new Error(others.join('\n'));
-}
 
 const focused = (page) => page.evaluate(() => document.activeElement?.textContent?.trim());
 
@@ -118,17 +108,5 @@ async function tabTo(page, text) {
   throw new Error(`the keyboard does not reach ${text}`);
 }
 
-async function scenario() {
-  const server = await Server.start();
-  const proxy = await AdminProxy.start((token, more) => settings(`ws://127.0.0.1:${server.port}`, token, more));
-  const browser = await browse();
-  const page = await openPage(browser, proxy.admin);
-  const world = { server, proxy, browser, page, clients: [] };
-  for (const [name, run] of Object.entries(scenarios)) {
-    const seen = await run(world).catch((error) => ({ error }));
-    result(!seen.error, name, seen.error?.stack ?? seen);
-  }
-}
-
 if (isServer) serve(listen);
-else await main(180_000, scenario);
+else await main(180_000, () => run(scenarios));

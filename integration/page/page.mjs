@@ -1,7 +1,7 @@
 // The live page in Chromium: what it shows while an upstream dies, at 360 px, and what its policy says.
 
-import { isServer, main, result, Server, serve, sleep } from '../realworld/common.mjs';
-import { AdminProxy, browse, Client, listen, openPage, settings } from './browser.mjs';
+import { isServer, main, serve, sleep } from '../realworld/common.mjs';
+import { Client, expectNone, listen, openPage, run, withoutComplaint } from './browser.mjs';
 
 const OUTAGE = 1500;
 
@@ -38,30 +38,8 @@ const scenarios = {
     return 'all views';
   },
 
-  async 'the console and the policy have no complaint'({ page }) {
-    // The wrong token of an earlier scenario is answered with 401, and the session that was closed with 404.
-    expectNone(page.complaints, /status of 40[14]/);
-    if (await page.evaluate(() => 'hostile' in window)) throw new Error('hostile text ran');
-    return 'none';
-  },
+  ...withoutComplaint,
 };
 
-function expectNone(complaints, except) {
-  const others = complaints.filter((complaint) => !except.test(complaint));
-  if (others.length) throw new Error(others.join('\n'));
-}
-
-async function scenario() {
-  const server = await Server.start();
-  const proxy = await AdminProxy.start((token, more) => settings(`ws://127.0.0.1:${server.port}`, token, more));
-  const browser = await browse();
-  const page = await openPage(browser, proxy.admin);
-  const world = { server, proxy, browser, page };
-  for (const [name, run] of Object.entries(scenarios)) {
-    const seen = await run(world).catch((error) => ({ error }));
-    result(!seen.error, name, seen.error?.stack ?? seen);
-  }
-}
-
 if (isServer) serve(listen);
-else await main(180_000, scenario);
+else await main(180_000, () => run(scenarios));
