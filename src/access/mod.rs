@@ -7,7 +7,7 @@
 //! are dropped and counted.
 //!
 //! # Security
-//! Values come from clients. A value never ends its line, and has at most [`VALUE_MAX`](entry::VALUE_MAX) bytes.
+//! Values come from clients. A value never ends its line, and has at most `entry::VALUE_MAX` bytes.
 
 mod entry;
 mod field;

@@ -4,7 +4,7 @@
 //! and 503 during a drain. Neither depends on an upstream. Both accept GET and HEAD.
 //!
 //! All other pages answer only requests that [`access`] allows. A module with pages has a function
-//! `configure(&mut ServiceConfig)`, which [`routes`] calls; it makes its pages with `page` and `action`.
+//! `configure(&mut ServiceConfig)`, which `routes` calls; it makes its pages with `page` and `action`.
 //!
 //! | module | has |
 //! |---|---|

@@ -293,7 +293,7 @@ impl Authenticator {
     /// Checks a credential that an accepted client sends to renew its first one.
     ///
     /// # Errors
-    /// As for [`authenticate`]. A check that takes longer than [`RENEWAL_MAX`] is given up.
+    /// As for [`authenticate`]. A check that takes longer than `RENEWAL_MAX` is given up.
     pub async fn renew(&self, secret: &Secret, requirements: &[Requirement]) -> Result<Identity, Denial> {
         let identity = timeout(RENEWAL_MAX, self.identify(secret, clock::seconds(), &Unlimited)).await;
         let identity = identity.unwrap_or(Err(Denial::Unavailable(1)))?;

@@ -73,7 +73,7 @@ impl<V> Default for Looks<V> {
 
 // === reading ===
 
-/// Reads a text of at most [`FILE_BYTES_MAX`] bytes from a file or a pipe. A pipe without writer blocks.
+/// Reads a text of at most `FILE_BYTES_MAX` bytes from a file or a pipe. A pipe without writer blocks.
 ///
 /// # Errors
 /// When the file cannot be read, is too long, or is not UTF-8.
@@ -81,7 +81,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     text(fs::File::open(path)?)
 }
 
-/// Reads a text file of at most [`FILE_BYTES_MAX`] bytes that may be read again later, so that a pipe is an error. It
+/// Reads a text file of at most `FILE_BYTES_MAX` bytes that may be read again later, so that a pipe is an error. It
 /// waits for no writer.
 ///
 /// # Errors

@@ -228,7 +228,7 @@ impl DialPlan {
     }
 
     /// Connects to a server that an event names, and that is not in the pool, within `connect_timeout` and the limits
-    /// of one endpoint; with `pacing`, at the pace of `restart.rate`; see [`Upstream::acquire_named`].
+    /// of one endpoint; with `pacing`, at the pace of `restart.rate`; see `Upstream::acquire_named`.
     pub fn dial_at(&self, url: &UpstreamUrl, pacing: Option<Rc<Semaphore>>) -> Dialing {
         let promise = Promise::default();
         let (plan, url, promised) = (self.clone(), url.clone(), Rc::clone(&promise));

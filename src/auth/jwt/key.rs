@@ -106,7 +106,7 @@ pub enum KeyError {
     /// There are more than [`KEYS_MAX`] keys.
     #[error("has more than {KEYS_MAX} keys")]
     TooMany,
-    /// More than [`TRIES_MAX`] keys without id have one algorithm.
+    /// More than `TRIES_MAX` keys without id have one algorithm.
     #[error(
         "has more than {TRIES_MAX} keys without `kid` for one algorithm, and not all of them would be tried"
     )]
