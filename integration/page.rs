@@ -3,7 +3,9 @@
 use tungstenite::Message;
 
 use crate::{
-    harness::{Client, Death, Opening, Operator, PATIENCE, Proxy, Settings, TestUpstream, Value, wait_for},
+    harness::{
+        Client, Death, Opening, Operator, PATIENCE, Proxy, Settings, TestUpstream, Value, json, wait_for,
+    },
     realworld,
 };
 
@@ -69,6 +71,67 @@ fn the_feed_sends_everything_and_then_what_changes() {
     assert!(history.iter().any(|change| change[1] == "down"), "a later viewer sees the outage: {history:?}");
     let restart = later["restarts"].as_array().unwrap().last().unwrap();
     assert_eq!((&restart["session"], &restart["attempt"]), (&"1:0".into(), &1.into()));
+}
+
+/// Without the order in the feed, the page never offers to call it off.
+#[test]
+fn the_feed_has_the_moves_that_an_operator_can_call_off() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let list = format!("[{:?}, {:?}]", upstreams[0].url(), upstreams[1].url());
+    let settings = Settings::request(&upstreams[0].url()).endpoints(&list).operated();
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
+    let mut viewer = feed(&proxy).open();
+    let moving = |frame: &Value| frame["upstreams"][0]["endpoints"][0]["moving"].as_u64();
+    assert_eq!(moving(&frame(&mut viewer)), Some(0));
+    // At one a second, most have not begun.
+    let order = operator.post("/api/upstreams/echo/endpoints/1/move", &json!({ "rate": 1 }));
+    assert_eq!(order.status, 202, "{}", order.body);
+    frame_with(&mut viewer, |frame| moving(frame).filter(|moving| *moving > 0));
+    assert_eq!(operator.act("/api/upstreams/echo/endpoints/1/abort").status, 202);
+    frame_with(&mut viewer, |frame| moving(frame).filter(|moving| *moving == 0));
+}
+
+/// The page shows what the log says of lost connections.
+#[test]
+fn the_feed_has_each_kind_of_loss() {
+    let (own, named) = (TestUpstream::echo(), TestUpstream::echo());
+    let program = format!(
+        "define script choose script let $url = {:?}; event end; create script choose; \
+         select event from in into choose; select event from choose into out;",
+        named.url()
+    );
+    let settings = Settings::request(&own.url())
+        .with(&format!("upstream.echo.allow_urls = [{:?}]", named.url()))
+        .incoming(&program);
+    let proxy = Proxy::start(&settings).expect("connector lost");
+    let mut viewer = feed(&proxy).open();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    named.kill_all(Death::Reset);
+    let loss = frame_with(&mut viewer, |frame| frame.get("restarts").map(|restarts| restarts[0].clone()));
+    assert_eq!((&loss["session"], &loss["kind"]), (&json!("1:0"), &json!("connector lost")));
+
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url())
+        .with(r#"upstream.echo.restart = { min = "50ms", max = "50ms", max_restarts = 1 }"#)
+        .with(r#"upstream.echo.on_give_up = "close""#);
+    let proxy =
+        Proxy::start(&settings).expect_restarts().expect("connector gave up").expect("upstream ended");
+    let mut viewer = feed(&proxy).open();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    upstream.stop(Death::Reset);
+    let gave_up = |loss: &Value| loss["kind"] == "connector gave up";
+    frame_with(&mut viewer, |frame| {
+        frame["restarts"].as_array().is_some_and(|losses| losses.iter().any(gave_up)).then_some(())
+    });
+    let counted = proxy.scrape().sum("towline_connector_restarts_total", &[]) as u64;
+    let later = frame(&mut feed(&proxy).open());
+    assert_eq!(later["upstreams"][0]["restarts"], json!(counted), "what ends the session is no restart");
+    client.expect_closed(1013);
 }
 
 #[test]

@@ -92,6 +92,26 @@ fn an_operator_moves_some_sessions_and_calls_off_others() {
     clients.iter_mut().for_each(|client| assert_eq!(client.ask("b"), "b"));
 }
 
+/// An order must not empty another endpoint than the one that the operator means.
+#[test]
+fn endpoints_whose_urls_differ_in_a_secret_are_told_apart_by_their_numbers() {
+    let upstream = TestUpstream::echo();
+    let list = format!("[\"{0}/?key=first\", \"{0}/?key=second\"]", upstream.url().trim_end_matches('/'));
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).endpoints(&list).operated());
+    let operator = Operator::new(proxy.admin()).with_token();
+    let url = endpoint(&operator, 1)["url"].as_str().unwrap().to_owned();
+    assert_eq!(endpoint(&operator, 2)["url"], json!(url));
+    let encoded = url.replace(':', "%3A").replace('/', "%2F").replace('?', "%3F");
+    operator.act(&path(&encoded, "drain")).expect_error(409, "several endpoints are shown as ws://");
+    assert_eq!(endpoint(&operator, 1)["state"], "up");
+    assert_eq!(operator.act(&path("2", "drain")).status, 202);
+    // Endpoints that drain come last.
+    assert_eq!(
+        (&endpoint(&operator, 1)["state"], &endpoint(&operator, 2)["state"]),
+        (&json!("up"), &json!("draining"))
+    );
+}
+
 #[test]
 fn wrong_orders_say_what_is_allowed() {
     let upstream = TestUpstream::echo();

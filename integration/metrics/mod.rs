@@ -133,6 +133,30 @@ fn an_outage_moves_errors_restarts_and_the_state_of_the_endpoint() {
     proxy.wait_metrics("the gap", |scraped| scraped.sum("towline_gaps_total", &ROUTE) == 1.0);
 }
 
+/// Otherwise nobody could tell which endpoint has the sessions that another series counts.
+#[test]
+fn all_metrics_of_an_endpoint_have_the_same_label_among_many_endpoints() {
+    let upstream = TestUpstream::echo();
+    let rest = (0..80).map(|number| format!("{{ url = \"ws://127.0.0.1:1/{number}\", priority = 1 }}"));
+    let own = format!("{:?}", upstream.url());
+    let list = rest.chain([own]).collect::<Vec<_>>().join(", ");
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).endpoints(&format!("[{list}]")));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let url = upstream.url();
+    let own: [(&str, &str); 1] = [("endpoint", &url)];
+    let numbers = [
+        ("towline_upstream_connections_total", &own[..], 1.0),
+        ("towline_upstream_sessions", &own, 1.0),
+        ("towline_upstream_sessions", &[("endpoint", "other")], 0.0),
+    ];
+    expect(&proxy.scrape(), &numbers);
+    let scraped = proxy.scrape();
+    let names = scraped.series("towline_upstream_sessions").map(|(labels, _)| labels["endpoint"].clone());
+    assert_eq!(names.count(), 65);
+    expect(&scraped, &numbers);
+}
+
 #[test]
 fn refused_handshakes_and_suppressed_lines_are_counted() {
     let upstream = TestUpstream::echo();

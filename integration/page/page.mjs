@@ -1,9 +1,12 @@
 // The live page in Chromium: what it shows while an upstream dies, at 360 px, and what its policy says.
 
-import { isServer, main, serve, sleep } from '../realworld/common.mjs';
+import { isServer, main, serve } from '../realworld/common.mjs';
 import { Client, expectNone, listen, openPage, run, withoutComplaint } from './browser.mjs';
 
 const OUTAGE = 1500;
+
+/** What a view shows when it has what it asked the API for. */
+const CONTENT = { sessions: 'tbody tr', 'events/1:0:2': '.panel' };
 
 /** Each scenario gets the page and what is behind it, and returns what it saw. */
 const scenarios = {
@@ -30,7 +33,7 @@ const scenarios = {
     const page = await openPage(browser, proxy.admin, { viewport: { width: 360, height: 740 } });
     for (const view of ['overview', 'sessions', 'upstreams', 'tree', 'graph', 'errors', 'reloads', `events/1:0:2`]) {
       await page.evaluate((hash) => (location.hash = hash), view);
-      await sleep(300);
+      await page.locator(`#main[data-view=${view.split('/')[0]}] ${CONTENT[view] ?? 'h2'}`).first().waitFor();
       const { scrollWidth, innerWidth } = await page.evaluate(() => ({ scrollWidth: document.documentElement.scrollWidth, innerWidth }));
       if (scrollWidth > innerWidth) throw new Error(`${view}: ${scrollWidth} px`);
     }

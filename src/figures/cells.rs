@@ -133,12 +133,20 @@ impl Cells {
     /// The cell of an endpoint for the current thread. The endpoints beyond [`ENDPOINT_SERIES_MAX`] share one.
     pub fn endpoint(&self, upstream: &str, endpoint: &str) -> Arc<EndpointFigures> {
         let mut groups = self.groups();
-        let key = (upstream.to_owned(), endpoint.to_owned());
-        let of_upstream = || groups.endpoints.0.keys().filter(|(known, _)| *known == upstream).count();
-        if groups.endpoints.0.contains_key(&key) || of_upstream() < ENDPOINT_SERIES_MAX {
-            return groups.endpoints.cell(key);
-        }
-        groups.endpoints.cell((upstream.to_owned(), OTHER.to_owned()))
+        let key = groups.endpoint_series(upstream, endpoint);
+        groups.endpoints.cell(key)
+    }
+
+    /// The series of each of these endpoints of an upstream: the endpoint's own, or [`OTHER`]. An endpoint keeps its own
+    /// series, so that all its metrics have the same label.
+    pub fn endpoint_series(&self, upstream: &str, endpoints: &[String]) -> Vec<String> {
+        let mut groups = self.groups();
+        let series = endpoints.iter().map(|endpoint| {
+            let key = groups.endpoint_series(upstream, endpoint);
+            groups.endpoints.0.entry(key.clone()).or_default();
+            key.1
+        });
+        series.collect()
     }
 
     /// The cell of the current thread for all sessions.
@@ -146,9 +154,9 @@ impl Cells {
         self.groups().workers.cell(())
     }
 
-    /// The cells of all series. Removes those that `known` does not have and that nothing uses. A series ends as a
-    /// whole, so its numbers never fall.
-    pub fn list(&self, known: &impl Known) -> CellList {
+    /// Removes the series that `known` does not have and that nothing uses. A series ends as a whole, so its numbers
+    /// never fall.
+    pub fn retain(&self, known: &impl Known) {
         let mut groups = self.groups();
         groups.routes.retain(|(listener, route)| known.has_route(listener, route));
         groups.upstreams.retain(|upstream| known.has_upstream(upstream));
@@ -156,6 +164,11 @@ impl Cells {
             OTHER | NAMED => known.has_upstream(upstream),
             endpoint => known.has_endpoint(upstream, endpoint),
         });
+    }
+
+    /// The cells of all series.
+    pub fn list(&self) -> CellList {
+        let groups = self.groups();
         let workers = groups.workers.list().into_iter().flat_map(|((), cells)| cells);
         CellList {
             workers: workers.collect(),
@@ -167,6 +180,24 @@ impl Cells {
 
     fn groups(&self) -> MutexGuard<'_, Groups> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Groups ===
+
+impl Groups {
+    /// The series of an endpoint: its own if it has one, or if fewer than [`ENDPOINT_SERIES_MAX`] of the upstream's
+    /// endpoints have one.
+    fn endpoint_series(&self, upstream: &str, endpoint: &str) -> (String, String) {
+        let own = (upstream.to_owned(), endpoint.to_owned());
+        let is_shared = [OTHER, NAMED].contains(&endpoint);
+        let is_of_one =
+            |(of, endpoint): &&(String, String)| of == upstream && ![OTHER, NAMED].contains(&&**endpoint);
+        let has_room = || self.endpoints.0.keys().filter(is_of_one).count() < ENDPOINT_SERIES_MAX;
+        if is_shared || self.endpoints.0.contains_key(&own) || has_room() {
+            return own;
+        }
+        (own.0, OTHER.to_owned())
     }
 }
 
@@ -241,7 +272,8 @@ mod tests {
     }
 
     fn routes(cells: &Cells) -> Vec<(String, u64)> {
-        let list = cells.list(&One).routes.into_iter();
+        cells.retain(&One);
+        let list = cells.list().routes.into_iter();
         list.map(|((_, route), cells)| (route, cells.iter().map(|cell| cell.opened.get()).sum())).collect()
     }
 
@@ -278,17 +310,32 @@ mod tests {
             .collect();
         held.iter().for_each(|cell| cell.connections.add(1));
         let another = cells.endpoint("chat", "ws://a/");
-        let list = cells.list(&One).endpoints;
+        let named = cells.endpoint("echo", NAMED);
+        let list = cells.list().endpoints;
         assert_eq!(
             list.len(),
-            ENDPOINT_SERIES_MAX + 2,
-            "those, the other ones, and that of the other upstream"
+            ENDPOINT_SERIES_MAX + 3,
+            "those, the other ones, those that events name, and that of the other upstream"
         );
         let (_, other) = list.iter().find(|((_, endpoint), _)| endpoint == OTHER).unwrap();
         assert_eq!(other[0].connections.get(), ENDPOINT_SERIES_MAX as u64);
-        drop((held, another, list));
-        let names: Vec<_> =
-            cells.list(&One).endpoints.into_iter().map(|((_, endpoint), _)| endpoint).collect();
-        assert_eq!(names, [OTHER]);
+        drop((held, another, named, list));
+        cells.retain(&One);
+        let names: Vec<_> = cells.list().endpoints.into_iter().map(|((_, endpoint), _)| endpoint).collect();
+        assert_eq!(names, [NAMED, OTHER]);
+    }
+
+    #[test]
+    fn all_metrics_of_an_endpoint_have_the_same_series() {
+        let cells = Cells::default();
+        let urls: Vec<_> = (0..2 * ENDPOINT_SERIES_MAX).map(|number| format!("ws://{number}/")).collect();
+        // A session uses an endpoint at the end of the list before the first scrape.
+        let used = cells.endpoint("echo", &urls[100]);
+        let series = cells.endpoint_series("echo", &urls);
+        assert_eq!(series[100], urls[100]);
+        assert_eq!(series.iter().filter(|series| *series != OTHER).count(), ENDPOINT_SERIES_MAX);
+        assert!(Arc::ptr_eq(&cells.endpoint("echo", &urls[127]), &cells.endpoint("echo", OTHER)));
+        drop(used);
+        assert_eq!(cells.endpoint_series("echo", &urls), series);
     }
 }

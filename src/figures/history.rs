@@ -54,7 +54,27 @@ pub struct Change {
 /// The latest failed events of all sessions. The oldest one makes room for the next.
 #[derive(Debug, Default)]
 pub struct FailureLog {
-    parts: [Mutex<VecDeque<FailedEvent>>; PARTS],
+    parts: [Mutex<FailurePart>; PARTS],
+}
+
+#[derive(Debug, Default)]
+struct FailurePart {
+    kept: VecDeque<FailedEvent>,
+    /// The number of all events that were added.
+    added: u64,
+}
+
+/// How much of a [`FailureLog`] a reader has seen.
+#[derive(Debug, Default)]
+pub struct FailureCursor([u64; PARTS]);
+
+/// The events that failed since a reader's last look.
+#[derive(Debug)]
+pub struct NewFailures {
+    /// Those that are kept, latest first.
+    pub events: Vec<FailedEvent>,
+    /// The number of those that are no longer kept.
+    pub missed: u64,
 }
 
 /// The latest failed events and changes of one session. It takes no memory before the first one.
@@ -77,24 +97,32 @@ impl FailureLog {
     /// The failed event with this id; `None` if it is not kept.
     pub fn find(&self, id: EventId) -> Option<FailedEvent> {
         // An event has several entries if its error reply failed too. The first one has the cause.
-        lock(self.part(id)).iter().find(|event| event.id == id).cloned()
+        lock(self.part(id)).kept.iter().find(|event| event.id == id).cloned()
     }
 
-    /// The events that failed after this time, latest first.
-    pub fn after(&self, time: SystemTime) -> Vec<FailedEvent> {
-        let mut found = Vec::new();
-        for part in &self.parts {
-            found.extend(lock(part).iter().rev().take_while(|event| event.at > time).cloned());
+    /// The events that failed since the last call with this cursor. They are counted, so that a clock that is set back
+    /// hides none.
+    pub fn news(&self, cursor: &mut FailureCursor) -> NewFailures {
+        let mut news = NewFailures { events: Vec::new(), missed: 0 };
+        for (part, seen) in self.parts.iter().zip(&mut cursor.0) {
+            let part = lock(part);
+            let new = part.added - *seen;
+            let kept = new.min(part.kept.len() as u64);
+            news.missed += new - kept;
+            news.events.extend(part.kept.iter().rev().take(kept as usize).cloned());
+            *seen = part.added;
         }
-        found.sort_by_key(|event| std::cmp::Reverse(event.at));
-        found
+        news.events.sort_by_key(|event| std::cmp::Reverse(event.at));
+        news
     }
 
     fn add(&self, event: FailedEvent) {
-        push(&mut lock(self.part(event.id)), event, FAILURES_MAX);
+        let mut part = lock(self.part(event.id));
+        part.added += 1;
+        push(&mut part.kept, event, FAILURES_MAX);
     }
 
-    fn part(&self, id: EventId) -> &Mutex<VecDeque<FailedEvent>> {
+    fn part(&self, id: EventId) -> &Mutex<FailurePart> {
         &self.parts[(id.stream % PARTS as u64) as usize]
     }
 }
@@ -168,9 +196,6 @@ mod tests {
         }
         let (errors, timeline) = history.latest();
         let ids: Vec<_> = errors.iter().map(|event| event.id.event.0).collect();
-        let after: Vec<_> = log.after(errors[13].at).iter().map(|event| event.id.event.0).collect();
-        assert!(after.len() <= 2 && after.is_sorted_by(|one, other| one >= other), "{after:?}");
-        assert_eq!(log.after(SystemTime::UNIX_EPOCH).len(), 256);
         assert_eq!(ids, (284..300).collect::<Vec<_>>());
         assert_eq!(&*errors[0].reason, "é".repeat(128));
         assert_eq!((timeline.len(), &*timeline[0].detail), (32, "268"));
@@ -179,5 +204,24 @@ mod tests {
             [(3, 43), (3, 44), (3, 299), (4, 299)].map(|(s, e)| found(s, e)),
             [false, true, true, false]
         );
+    }
+
+    /// The clock of the day may be set back, and several events may fail at the same time.
+    #[test]
+    fn a_reader_sees_each_failure_once_whatever_the_clock_says() {
+        let (log, mut cursor) = (FailureLog::default(), FailureCursor::default());
+        let early = |stream, event| FailedEvent { at: SystemTime::UNIX_EPOCH, ..failed(stream, event) };
+        log.add(failed(1, 0));
+        log.add(early(2, 0));
+        let mut seen = || {
+            let NewFailures { events, missed } = log.news(&mut cursor);
+            (events.iter().map(|event| event.id.to_string()).collect::<Vec<_>>(), missed)
+        };
+        assert_eq!(seen(), (vec!["1:1:0".to_owned(), "1:2:0".to_owned()], 0));
+        log.add(early(1, 1));
+        assert_eq!(seen(), (vec!["1:1:1".to_owned()], 0));
+        (0..300).for_each(|event| log.add(failed(3, event)));
+        let (events, missed) = seen();
+        assert_eq!((events.len(), missed, seen()), (256, 44, (vec![], 0)));
     }
 }

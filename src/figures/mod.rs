@@ -23,14 +23,13 @@ mod tally;
 
 pub use self::{
     cells::{
-        CellList, Cells, ENDPOINT_SERIES_MAX, EndpointFigures, Known, NAMED, OTHER, RouteFigures, Series,
-        UpstreamFigures, WorkerFigures,
+        CellList, Cells, EndpointFigures, Known, NAMED, RouteFigures, Series, UpstreamFigures, WorkerFigures,
     },
     closes::{Closes, Side},
     count::{Count, Traffic, TrafficTotals},
     errors::{Errors, Kinds},
     histogram::{Buckets, Histogram, HistogramTotals, OUTAGE, REPLY},
-    history::{Change, FailedEvent, FailureLog, History},
+    history::{Change, FailedEvent, FailureCursor, FailureLog, History, NewFailures},
     session::{SessionFigures, SessionPhase, SessionTotals},
     snapshot::{ServerSnapshot, Snapshot},
     tally::{Counts, Tally},

@@ -38,14 +38,16 @@ impl Metrics {
 
     fn write(&self, output: &mut Output<'_>) -> fmt::Result {
         let in_force = InForce::new(&self.server.configurations.current());
-        let list = self.server.cells.list(&in_force);
-        let CellList { routes, upstreams, endpoints, workers } = list;
+        self.server.cells.retain(&in_force);
+        let states = in_force.series(&self.server.cells);
+        let CellList { routes, upstreams, endpoints, workers } = self.server.cells.list();
         routes::write(output, &in_force, routes)?;
         write_workers(output, &workers)?;
         let refused: Samples<'_, 1> =
             self.server.refusals.totals().map(|(kind, count)| ([kind.label()], count)).collect();
         output.counters(&family::REFUSED, &refused)?;
-        endpoints::write(output, &in_force, endpoints, upstreams)?;
+        endpoints::write(output, &states, &endpoints)?;
+        endpoints::write_upstreams(output, &in_force, upstreams)?;
         self.write_state(output)?;
         let expiries =
             in_force.certificates.iter().map(|(listener, time)| ([listener.as_str()], *time as f64));

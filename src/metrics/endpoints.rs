@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use super::{
     collector::sums,
     families as family,
-    in_force::InForce,
+    in_force::{InForce, State},
     output::{Output, Samples},
     routes::labelled,
 };
@@ -13,22 +13,18 @@ use crate::figures::{EndpointFigures, HistogramTotals, OUTAGE, Series, Traffic, 
 
 type Upstreams = BTreeMap<String, Vec<Arc<UpstreamFigures>>>;
 
-/// Writes the metrics of these upstreams, and of those in force that no session has used.
+/// Writes the metrics of endpoints: of those in force with their states, and of those that sessions have used.
 pub(super) fn write(
     output: &mut Output<'_>,
-    in_force: &InForce,
-    endpoints: Box<[Series<(String, String), EndpointFigures>]>,
-    upstreams: Box<[Series<String, UpstreamFigures>]>,
+    states: &BTreeMap<(String, String), State>,
+    endpoints: &[Series<(String, String), EndpointFigures>],
 ) -> fmt::Result {
-    let states =
-        || in_force.endpoints.iter().map(|((upstream, endpoint), state)| ([&**upstream, &**endpoint], state));
+    let states = || states.iter().map(|((upstream, endpoint), state)| ([&**upstream, &**endpoint], state));
     let up = states().map(|(labels, state)| (labels, f64::from(state.is_up)));
     output.gauges(&family::UPSTREAM_UP, &up.collect::<Vec<_>>())?;
     let sessions = states().map(|(labels, state)| (labels, state.sessions as f64));
     output.gauges(&family::UPSTREAM_SESSIONS, &sessions.collect::<Vec<_>>())?;
 
-    let mut endpoints: BTreeMap<_, _> = endpoints.into_iter().collect();
-    in_force.endpoints.keys().for_each(|key| _ = endpoints.entry(key.clone()).or_default());
     let each = |number: &dyn Fn(&EndpointFigures) -> u64| -> Samples<'_, 2> {
         let sum = |cells: &[Arc<EndpointFigures>]| cells.iter().map(|cell| number(cell)).sum();
         let samples = endpoints.iter();
@@ -44,14 +40,17 @@ pub(super) fn write(
     let bytes = |of: fn(&EndpointFigures) -> &Traffic| each(&|endpoint| of(endpoint).totals().bytes);
     let bytes =
         [("received", bytes(|endpoint| &endpoint.received)), ("sent", bytes(|endpoint| &endpoint.sent))];
-    output.counters(&family::UPSTREAM_MESSAGE_BYTES, &labelled(bytes))?;
-
-    let mut upstreams: Upstreams = upstreams.into_iter().collect();
-    in_force.upstreams.iter().for_each(|name| _ = upstreams.entry(name.clone()).or_default());
-    write_upstreams(output, &upstreams)
+    output.counters(&family::UPSTREAM_MESSAGE_BYTES, &labelled(bytes))
 }
 
-fn write_upstreams(output: &mut Output<'_>, upstreams: &Upstreams) -> fmt::Result {
+/// Writes the metrics of these upstreams, and of those in force that no session has used.
+pub(super) fn write_upstreams(
+    output: &mut Output<'_>,
+    in_force: &InForce,
+    upstreams: Box<[Series<String, UpstreamFigures>]>,
+) -> fmt::Result {
+    let mut upstreams: Upstreams = upstreams.into_iter().collect();
+    in_force.upstreams.iter().for_each(|name| _ = upstreams.entry(name.clone()).or_default());
     let cells =
         || upstreams.iter().flat_map(|(name, cells)| cells.iter().map(move |cell| (name.as_str(), cell)));
     let restarts = cells()

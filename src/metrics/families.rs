@@ -64,7 +64,7 @@ families! {
     REPLY = Histogram "towline_reply_seconds" ROUTE,
         "Time from a request that was written to the upstream to its reply.";
     ERRORS = Counter "towline_errors_total" &["stage", "kind"],
-        "Failures that were reported to clients or closed their sessions.";
+        "Failures of events and of messages, reported to the client where the route has error replies.";
     CLOSES = Counter "towline_close_total" &["side", "code"], "Closes of clients' connections.";
     REFUSED = Counter "towline_handshakes_refused_total" &["reason"], "Handshakes that were refused.";
     UPSTREAM_UP = Gauge "towline_upstream_up" ENDPOINT, "Whether the endpoint is up: 1, or 0 while it is down or ejected.";

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    figures::{ENDPOINT_SERIES_MAX, Known, OTHER},
+    figures::{Cells, Known},
     listener::Routing,
     upstream::{Endpoint, Upstream, pool::EndpointState},
 };
@@ -16,8 +16,10 @@ pub(super) struct InForce {
     /// Each listener with each of its routes.
     pub(super) routes: BTreeSet<(String, String)>,
     pub(super) upstreams: BTreeSet<String>,
-    /// By upstream and endpoint. The endpoints of an upstream beyond [`ENDPOINT_SERIES_MAX`] are one.
-    pub(super) endpoints: BTreeMap<(String, String), State>,
+    /// The endpoints of each upstream, in the order of the pool.
+    endpoints: BTreeMap<String, Vec<(String, State)>>,
+    /// All endpoints, by upstream and label.
+    labels: BTreeSet<(String, String)>,
     /// When the first certificate of each listener expires, in seconds since the Unix epoch.
     pub(super) certificates: BTreeMap<String, i64>,
 }
@@ -40,6 +42,7 @@ impl InForce {
                 .collect(),
             upstreams: BTreeSet::new(),
             endpoints: BTreeMap::new(),
+            labels: BTreeSet::new(),
             certificates: BTreeMap::new(),
         };
         for upstream in routing.upstreams() {
@@ -56,14 +59,29 @@ impl InForce {
 
     fn add_endpoints(&mut self, upstream: &Upstream) {
         let name = &upstream.settings().name;
-        for (at, (endpoint, state)) in upstream.endpoints(Instant::now()).into_iter().enumerate() {
-            let label = if at < ENDPOINT_SERIES_MAX { endpoint.url().label() } else { OTHER.to_owned() };
-            let state = State::new(&endpoint, state);
-            let together =
-                self.endpoints.entry((name.clone(), label)).or_insert(State { is_up: true, sessions: 0 });
-            together.is_up &= state.is_up;
-            together.sessions += state.sessions;
+        let endpoints = upstream.endpoints(Instant::now()).into_iter();
+        let endpoints: Vec<_> = endpoints
+            .map(|(endpoint, state)| (endpoint.url().label(), State::new(&endpoint, state)))
+            .collect();
+        self.labels.extend(endpoints.iter().map(|(label, _)| (name.clone(), label.clone())));
+        self.endpoints.insert(name.clone(), endpoints);
+    }
+
+    /// The states by upstream and series. Endpoints without their own series are one, and so are those with the same
+    /// label.
+    pub(super) fn series(&self, cells: &Cells) -> BTreeMap<(String, String), State> {
+        let mut states = BTreeMap::new();
+        for (upstream, endpoints) in &self.endpoints {
+            let labels: Vec<_> = endpoints.iter().map(|(label, _)| label.clone()).collect();
+            let series = cells.endpoint_series(upstream, &labels);
+            for (series, (_, state)) in series.into_iter().zip(endpoints) {
+                let empty = State { is_up: true, sessions: 0 };
+                let together = states.entry((upstream.clone(), series)).or_insert(empty);
+                together.is_up &= state.is_up;
+                together.sessions += state.sessions;
+            }
         }
+        states
     }
 }
 
@@ -84,6 +102,6 @@ impl Known for InForce {
     }
 
     fn has_endpoint(&self, upstream: &str, endpoint: &str) -> bool {
-        self.endpoints.contains_key(&(upstream.to_owned(), endpoint.to_owned()))
+        self.labels.contains(&(upstream.to_owned(), endpoint.to_owned()))
     }
 }

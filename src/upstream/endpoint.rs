@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use super::queue::Queue;
@@ -11,10 +11,14 @@ use crate::{
     settings::UpstreamUrl,
 };
 
+/// The last number that an endpoint has got.
+static LAST_ID: AtomicU64 = AtomicU64::new(0);
+
 /// A server that sessions connect to, with the counters that all sessions share.
 #[derive(Debug)]
 pub struct Endpoint {
     url: UpstreamUrl,
+    id: u64,
     /// Connections that are up, dials in progress, and places that are reserved for dials.
     sessions: AtomicUsize,
     /// Dials in progress.
@@ -66,7 +70,14 @@ impl Endpoint {
     /// that waits for `room`.
     pub(super) fn in_pool(url: UpstreamUrl, room: Arc<Queue>) -> Arc<Self> {
         let [sessions, dials, reserved, tries] = [0; 4].map(AtomicUsize::new);
-        Arc::new(Self { url, sessions, dials, reserved, room, failures: AtomicU32::new(0), tries })
+        let id = LAST_ID.fetch_add(1, Relaxed) + 1;
+        Arc::new(Self { url, id, sessions, dials, reserved, room, failures: AtomicU32::new(0), tries })
+    }
+
+    /// A number that no other endpoint of the process has. Labels of URLs can be the same, because they are without
+    /// secrets.
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// The server's URL, without a client's path and query.

@@ -70,7 +70,7 @@ pub use key::SessionKey;
 pub use monitor::Monitors;
 pub use mover::{Announced, IdleFlag, Movable, Move, MoveSlot};
 pub use pacer::Pacer;
-pub use restarts::{ConnectionChange, ConnectionChangeKind, ConnectionChanges};
+pub use restarts::{ConnectionChange, ConnectionChangeKind, ConnectionChanges, ConnectionLoss, LossSequel};
 
 use self::{
     named::Room,

@@ -334,6 +334,17 @@ impl<S: Clone> Moves<S> {
         ordered.len()
     }
 
+    /// The number of sessions of each endpoint, by its id, whose moves an operator has ordered and that have not begun.
+    pub fn ordered(&self) -> HashMap<u64, usize> {
+        let mut counts = HashMap::new();
+        // Most of the time no session is due, and the others need not be looked at.
+        let due = self.due.iter().filter_map(|(_, id)| self.entries.get(id));
+        for entry in due.filter(|entry| matches!(entry.wish, Some((_, Cause::Operator)))) {
+            *counts.entry(entry.endpoint.id()).or_default() += 1;
+        }
+        counts
+    }
+
     /// How many sessions of the endpoint can move, how many of them are due or move now, and how its drain goes.
     pub fn progress(&self, endpoint: &Arc<Endpoint>) -> Progress {
         let of_it = || self.entries.values().filter(|entry| Arc::ptr_eq(&entry.endpoint, endpoint));

@@ -1,6 +1,6 @@
 //! What operators see and change of an upstream.
 
-use std::time::Instant;
+use std::{collections::HashMap, time::Instant};
 
 use super::{
     Upstream,
@@ -18,6 +18,11 @@ impl Upstream {
             endpoints.iter().map(|overview| moves.progress(&overview.endpoint)).collect::<Vec<_>>();
         drop((pool, moves));
         endpoints.into_iter().zip(progress).collect()
+    }
+
+    /// The number of sessions of each endpoint, by its id, whose ordered moves have not begun.
+    pub fn ordered_moves(&self) -> HashMap<u64, usize> {
+        self.shared.moves().ordered()
     }
 
     /// Has the sessions of an endpoint leave it, at `rate` a second or at the pace of the settings. It takes no more

@@ -149,7 +149,7 @@ impl From<OrderError> for ApiError {
     fn from(error: OrderError) -> Self {
         let status = match error {
             OrderError::Unknown(_) => StatusCode::NOT_FOUND,
-            OrderError::BySettings | OrderError::Unlisted => StatusCode::CONFLICT,
+            OrderError::BySettings | OrderError::Unlisted | OrderError::Ambiguous(_) => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())
     }

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use super::{
@@ -15,12 +15,12 @@ use super::{
 };
 use crate::{
     admin::{AdminState, reloads},
-    figures::{FailedEvent, FailureLog},
+    figures::{FailedEvent, FailureCursor, FailureLog, NewFailures},
     listener::Routing,
     policy::Balance,
     server::{Registry, SessionInfo},
     turn::now_ns,
-    upstream::{self, ConnectionChange, ConnectionChangeKind},
+    upstream::{self, ConnectionChange, ConnectionChangeKind, ConnectionLoss, LossSequel},
 };
 
 /// Number of endpoints that are shown, of all upstreams together. It bounds the size of a frame.
@@ -33,6 +33,9 @@ const SUPERVISORS_MAX: usize = 8;
 /// lately.
 const LOOKED_AT: usize = 64;
 
+/// The state of a connector that has lost no connection.
+const FIRST: &str = "first connection";
+
 /// Number of reloads that are shown.
 const RELOADS_SHOWN: usize = 16;
 
@@ -42,8 +45,8 @@ const LINES_SHOWN: usize = 40;
 /// Observes the process, and keeps what the next observation needs of the earlier ones.
 pub(super) struct Collector {
     started_ms: u64,
-    /// The time of the last failed event that was seen.
-    last_failure: SystemTime,
+    /// The failed events that were seen.
+    failures: FailureCursor,
     /// What is known of the connections to each upstream.
     connections: HashMap<String, ConnectionLog>,
 }
@@ -55,8 +58,18 @@ struct ConnectionLog {
     seen: u64,
     /// The number of losses since the start.
     losses: u64,
-    /// The sessions whose connections changed last, each with its latest change; the last one at the end.
-    changed: VecDeque<(ConnectionChange, Option<u64>)>,
+    /// The sessions whose connections changed last; the last one at the end.
+    changed: VecDeque<ChangedConnection>,
+}
+
+/// What is known of the connection of a session to the route's upstream.
+struct ChangedConnection {
+    session: String,
+    /// The state of its connector.
+    connector: &'static str,
+    endpoint: Option<String>,
+    /// When it last lost a connection.
+    lost: Option<u64>,
 }
 
 // === impl Collector ===
@@ -64,7 +77,7 @@ struct ConnectionLog {
 impl Collector {
     /// Creates a collector that has seen nothing.
     pub fn new() -> Self {
-        Self { started_ms: now_ms(), last_failure: SystemTime::UNIX_EPOCH, connections: HashMap::new() }
+        Self { started_ms: now_ms(), failures: FailureCursor::default(), connections: HashMap::new() }
     }
 
     /// Observes the process. `elapsed` is the time since the observation before.
@@ -109,12 +122,9 @@ impl Collector {
 
     /// The events that failed since the observation before.
     fn failures(&mut self, log: &FailureLog) -> News<FailureView> {
-        let failed = log.after(self.last_failure);
-        if let Some(latest) = failed.first() {
-            self.last_failure = latest.at;
-        }
-        let missed = failed.len().saturating_sub(NEWS_MAX) as u64;
-        News { entries: failed.iter().take(NEWS_MAX).map(failure).collect(), missed }
+        let NewFailures { events, missed } = log.news(&mut self.failures);
+        let missed = missed + events.len().saturating_sub(NEWS_MAX) as u64;
+        News { entries: events.iter().take(NEWS_MAX).map(failure).collect(), missed }
     }
 }
 
@@ -169,9 +179,13 @@ fn describe(
     let sessions_of_all = all.iter().map(|(endpoint, _)| endpoint.sessions()).sum();
     let shown = all.len().min(*room);
     *room -= shown;
-    let endpoints = all.iter().take(shown).map(|(endpoint, state)| EndpointView {
+    let moving = upstream.ordered_moves();
+    let endpoints = (1..).zip(all.iter().take(shown)).map(|(number, (endpoint, state))| EndpointView {
+        id: endpoint.id(),
+        number,
         url: endpoint.url().label(),
         state: state.name(),
+        moving: moving.get(&endpoint.id()).copied().unwrap_or_default(),
         sessions: endpoint.sessions(),
         dials: endpoint.dials(),
         failures: endpoint.failures(),
@@ -196,6 +210,23 @@ fn balance(balance: Balance) -> &'static str {
     }
 }
 
+/// The loss of a session's connection, with the words of the log.
+fn restart(change: &ConnectionChange, loss: &ConnectionLoss, upstream: &str) -> RestartView {
+    RestartView {
+        at: change.at_ms,
+        session: change.session.clone(),
+        upstream: upstream.to_owned(),
+        kind: match loss.sequel {
+            LossSequel::Restart => "connector restart",
+            LossSequel::OnDemand => "connector lost",
+            LossSequel::Probes | LossSequel::End => "connector gave up",
+        },
+        attempt: loss.attempt,
+        delay: loss.delay_ms,
+        reason: loss.reason.clone(),
+    }
+}
+
 // === impl ConnectionLog ===
 
 impl ConnectionLog {
@@ -205,31 +236,37 @@ impl ConnectionLog {
         (self.seen, self.losses) = (news.next, news.losses);
         restarts.missed += news.missed;
         for change in news.changes {
-            if let ConnectionChangeKind::Restart { attempt, delay_ms, reason } = &change.kind {
-                restarts.entries.push(RestartView {
-                    at: change.at_ms,
-                    session: change.session.clone(),
-                    upstream: upstream.settings().name.clone(),
-                    attempt: *attempt,
-                    delay: *delay_ms,
-                    reason: reason.clone(),
-                });
+            if let ConnectionChangeKind::Lost(loss) = &change.kind {
+                restarts.entries.push(restart(&change, loss, &upstream.settings().name));
             }
             self.note(change);
         }
     }
 
     fn note(&mut self, change: ConnectionChange) {
-        let at = self.changed.iter().position(|(known, _)| known.session == change.session);
-        let before = at.and_then(|at| self.changed.remove(at)).and_then(|(_, lost)| lost);
-        let lost = match change.kind {
-            ConnectionChangeKind::Restart { .. } => Some(change.at_ms),
-            ConnectionChangeKind::Up { .. } => before,
-        };
+        let at = self.changed.iter().position(|known| known.session == change.session);
+        let mut known = at.and_then(|at| self.changed.remove(at)).unwrap_or(ChangedConnection {
+            session: change.session,
+            connector: FIRST,
+            endpoint: None,
+            lost: None,
+        });
+        match change.kind {
+            // The connection to the route's upstream is another one.
+            ConnectionChangeKind::Lost(ConnectionLoss { sequel: LossSequel::OnDemand, .. }) => {
+                known.lost = Some(change.at_ms);
+            }
+            ConnectionChangeKind::Lost(_) => {
+                (known.connector, known.endpoint, known.lost) = ("backoff", None, Some(change.at_ms));
+            }
+            ConnectionChangeKind::Up { endpoint } => {
+                (known.connector, known.endpoint) = ("up", Some(endpoint));
+            }
+        }
         if self.changed.len() == SUPERVISORS_MAX {
             self.changed.pop_front();
         }
-        self.changed.push_back((change, lost));
+        self.changed.push_back(known);
     }
 
     /// The supervisors to show: those whose connections changed last, then others of `sessions`. Those of sessions that
@@ -240,13 +277,10 @@ impl ConnectionLog {
         sessions: &[SessionInfo],
         registry: &Registry,
     ) -> Vec<SupervisorView> {
-        let changed = self.changed.iter().rev().filter_map(|(change, last)| {
-            let (info, _) = registry.session(change.session.parse().ok()?)?;
-            let (connector, endpoint) = match &change.kind {
-                ConnectionChangeKind::Restart { .. } => ("backoff", None),
-                ConnectionChangeKind::Up { endpoint } => ("up", Some(endpoint.clone())),
-            };
-            Some(SupervisorView { last: *last, connector, endpoint, ..supervisor(&info) })
+        let changed = self.changed.iter().rev().filter_map(|known| {
+            let (info, _) = registry.session(known.session.parse().ok()?)?;
+            let (last, connector, endpoint) = (known.lost, known.connector, known.endpoint.clone());
+            Some(SupervisorView { last, connector, endpoint, ..supervisor(&info) })
         });
         let mut found: Vec<_> = changed.collect();
         let is_of = |info: &&SessionInfo| info.route.upstream.as_ref().is_some_and(|of| of.name == upstream);
@@ -262,7 +296,7 @@ fn supervisor(info: &SessionInfo) -> SupervisorView {
         session: info.id.to_string(),
         route: info.route.name.clone(),
         restarts: info.figures.totals().restarts,
-        connector: "first connection",
+        connector: FIRST,
         ..SupervisorView::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{observed::RouteCounts, rates::Totals};
-use crate::figures::{Cells, HistogramTotals, Known, REPLY};
+use crate::figures::{Cells, HistogramTotals, REPLY};
 
 /// The counts of the process, and those of each listener and route.
 #[derive(Debug, Default)]
@@ -16,9 +16,6 @@ pub(super) struct ProcessCounts {
     pub routes: HashMap<(String, String), RouteCounts>,
 }
 
-/// The feed removes no series: the scrape of metrics does.
-struct Everything;
-
 /// The upper bounds of the buckets of reply times, in seconds.
 pub(super) fn bounds() -> Vec<f64> {
     let buckets = HistogramTotals::empty(REPLY).buckets;
@@ -29,7 +26,7 @@ pub(super) fn bounds() -> Vec<f64> {
 pub(super) fn counts(cells: &Cells) -> ProcessCounts {
     let mut counts = ProcessCounts::default();
     let mut replies = HistogramTotals::empty(REPLY);
-    for (key, cells) in cells.list(&Everything).routes {
+    for (key, cells) in cells.list().routes {
         let route = counts.routes.entry(key).or_default();
         for cell in cells {
             // Before those that have started: a session that starts and ends meanwhile must not have ended only.
@@ -53,20 +50,6 @@ pub(super) fn counts(cells: &Cells) -> ProcessCounts {
     }
     counts.totals.replies = replies.buckets.iter().map(|(_, count)| *count).collect();
     counts
-}
-
-impl Known for Everything {
-    fn has_route(&self, _: &str, _: &str) -> bool {
-        true
-    }
-
-    fn has_upstream(&self, _: &str) -> bool {
-        true
-    }
-
-    fn has_endpoint(&self, _: &str, _: &str) -> bool {
-        true
-    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub struct Observed {
     pub routes: Vec<RouteView>,
     /// The upstreams.
     pub upstreams: Vec<UpstreamView>,
-    /// What happened since the observation before, newest first.
+    /// The connections that were lost since the observation before, newest first.
     pub restarts: News<RestartView>,
     /// The events that failed since the observation before, newest first.
     pub errors: News<FailureView>,
@@ -105,12 +105,18 @@ pub struct UpstreamView {
 /// An endpoint of an upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct EndpointView {
-    /// Its URL, masked.
+    /// Its id, which no other endpoint has.
+    pub id: u64,
+    /// Its number in the list of endpoints, from 1.
+    pub number: usize,
+    /// Its URL, masked. Several endpoints may have the same.
     pub url: String,
     /// Its state.
     pub state: &'static str,
     /// The number of its sessions.
     pub sessions: usize,
+    /// The number of its sessions whose ordered moves have not begun.
+    pub moving: usize,
     /// The number of dials in progress.
     pub dials: usize,
     /// The number of failures since a connection was last established.
@@ -134,7 +140,7 @@ pub struct SupervisorView {
     pub endpoint: Option<String>,
 }
 
-/// A restart of a connector.
+/// The loss of a session's connection to an upstream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RestartView {
     /// When, in milliseconds since the Unix epoch.
@@ -143,6 +149,8 @@ pub struct RestartView {
     pub session: String,
     /// The name of the upstream.
     pub upstream: String,
+    /// What happened, as the line of the log says it.
+    pub kind: &'static str,
     /// The number of the attempt.
     pub attempt: u32,
     /// The time until the attempt, in milliseconds.

@@ -14,7 +14,7 @@ use super::{
 pub struct FeedState {
     rates: Rates,
     samples: Samples,
-    endpoints: EndpointHistories<(String, String)>,
+    endpoints: EndpointHistories<u64>,
     frames: Frames,
     /// The latest observation. Its news are the last ones of all observations.
     last: Observed,
@@ -97,8 +97,7 @@ impl FeedState {
             let mut whole = json!(upstream);
             let mut difference = whole.clone();
             for (index, endpoint) in upstream.endpoints.iter().enumerate() {
-                let key = (upstream.name.clone(), endpoint.url.clone());
-                let (changes, is_change) = self.endpoints.observe(&key, now.now_ms, endpoint.state);
+                let (changes, is_change) = self.endpoints.observe(&endpoint.id, now.now_ms, endpoint.state);
                 whole["endpoints"][index]["history"] = json!(changes);
                 if is_change {
                     difference["endpoints"][index]["history"] = json!(changes);
@@ -240,6 +239,20 @@ mod tests {
         let endpoint = &frame(&state, 1)["upstreams"][0]["endpoints"][0];
         assert_eq!((&endpoint["sessions"], endpoint.get("history")), (&json!(5), None));
         assert_eq!(full(&state)["upstreams"][0]["endpoints"][0]["history"], json!([[1, "up"]]));
+    }
+
+    #[test]
+    fn endpoints_whose_urls_look_alike_have_separate_histories() {
+        let alike = |now_ms, states: [&'static str; 2]| {
+            let mut observed = observed(now_ms, "up", 0);
+            let endpoints = (1..).zip(states).map(|(id, state)| EndpointView { id, ..endpoint(state) });
+            observed.upstreams[0].endpoints = endpoints.collect();
+            observed
+        };
+        let state = state([alike(1, ["up", "up"]), alike(2, ["up", "down"])]);
+        let endpoints = &full(&state)["upstreams"][0]["endpoints"];
+        assert_eq!(endpoints[0]["history"], json!([[1, "up"]]));
+        assert_eq!(endpoints[1]["history"], json!([[1, "up"], [2, "down"]]));
     }
 
     #[test]

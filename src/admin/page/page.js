@@ -56,6 +56,7 @@ function show() {
     current?.leave?.();
     current = { view, ...create() };
     put(main, current.element);
+    main.dataset.view = view;
     scrollTo(0, 0);
   }
   current.open?.(argument, parameters);

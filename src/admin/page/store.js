@@ -98,8 +98,8 @@ function merge({ upstreams, full, all_upstreams }) {
   return store.upstreams.map((before) => {
     const now = changes.get(before.name);
     if (!now) return before;
-    const histories = new Map(before.endpoints.map(({ url, history }) => [url, history]));
-    for (const endpoint of now.endpoints) endpoint.history ??= histories.get(endpoint.url) ?? [];
+    const histories = new Map(before.endpoints.map(({ id, history }) => [id, history]));
+    for (const endpoint of now.endpoints) endpoint.history ??= histories.get(endpoint.id) ?? [];
     return now;
   });
 }
@@ -118,10 +118,15 @@ export const last = (column) => store.history[column]?.at(-1) ?? null;
 /** The sum of a column over the history. */
 export const total = (column) => (store.history[column] ?? []).reduce((sum, value) => sum + (value ?? 0), 0);
 
-/** The upstream of a server that a failure names. The URL may have a client's path. */
-export function ownerOf(server) {
-  const is = ({ url }) => server.startsWith(url.split(' ')[0].replace(/\/$/, ''));
-  return server ? store.upstreams.find(({ endpoints }) => endpoints.some(is)) : undefined;
+/** The upstream of a server that a failure names. */
+export const ownerOf = (server) => server && store.upstreams.find(({ endpoints }) => endpoints.some(({ url }) => isServer(server, url)));
+
+/** Whether a failure names the endpoint with this URL. The failure may have a client's path and query, the endpoint an address. */
+export function isServer(server, url) {
+  const own = url.split(/[ ?]/)[0].replace(/\/$/, '');
+  const rest = server.startsWith(own) ? server.slice(own.length) : null;
+  // The path of a unix socket ends with a colon.
+  return rest === '' || '/?'.includes(rest?.[0] ?? ' ') || (rest?.[0] === ':' && own.startsWith('unix:'));
 }
 
 /** The upstream with this name. */

@@ -23,7 +23,7 @@ use crate::{
         loss::{self, Connection, Fate, SessionEnd, fail_unsettled},
         steps::{End, EndStep, steps},
     },
-    upstream::Lease,
+    upstream::{Lease, LossSequel},
     wire::CloseFrame,
 };
 
@@ -175,7 +175,7 @@ impl Supervisor {
         if let Some(lost) = ending.lost() {
             self.count_restart(lost.kind);
             let verdict = Verdict { delay: Duration::ZERO, gives_up: false, ..lost.verdict };
-            self.log_restart(&Lost { verdict, ..lost });
+            self.log_restart(&Lost { verdict, ..lost }, LossSequel::Restart);
         }
     }
 

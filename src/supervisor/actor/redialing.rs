@@ -26,7 +26,7 @@ use crate::{
     },
     turn::now_ns,
     upstream::{
-        ConnectionChange, ConnectionChangeKind,
+        ConnectionChange, ConnectionChangeKind, ConnectionLoss, LossSequel,
         pool::{Begin, Pick, Wait},
     },
 };
@@ -55,8 +55,9 @@ impl Supervisor {
             self.count_restart(lost.kind);
             return self.log_pause(lost);
         }
-        self.log_restart(lost);
-        if lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close {
+        let ends = lost.verdict.gives_up && self.plan.settings().on_give_up == OnGiveUp::Close;
+        self.log_restart(lost, if ends { LossSequel::End } else { LossSequel::Restart });
+        if ends {
             return self.close_given_up();
         }
         self.count_restart(lost.kind);
@@ -198,16 +199,25 @@ impl Supervisor {
         self.plan.upstream().record(ConnectionChange { at_ms, session, kind });
     }
 
-    pub(super) fn log_restart(&self, &Lost { verdict, reason, unsettled, .. }: &Lost<'_>) {
+    fn record_loss(&self, &Lost { verdict, reason, .. }: &Lost<'_>, sequel: LossSequel) {
+        let (attempt, delay_ms) = (verdict.attempt, verdict.delay.as_millis() as u64);
+        self.record(ConnectionChangeKind::Lost(ConnectionLoss {
+            sequel,
+            attempt,
+            delay_ms,
+            reason: reason.to_owned(),
+        }));
+    }
+
+    /// Logs a loss, and records it with what follows. Attempts may follow in any case but [`LossSequel::End`].
+    pub(super) fn log_restart(&self, lost: &Lost<'_>, sequel: LossSequel) {
+        let &Lost { verdict, reason, unsettled, .. } = lost;
         let Verdict { delay, attempt, gives_up, .. } = verdict;
         let detail = format!("attempt={attempt} delay={}ms reason={reason}", delay.as_millis());
         let kind = if gives_up { "connector gave up" } else { "connector restart" };
         self.links.figures.history.changed(kind, &detail);
-        self.record(ConnectionChangeKind::Restart {
-            attempt,
-            delay_ms: delay.as_millis() as u64,
-            reason: reason.to_owned(),
-        });
+        let is_probe = gives_up && sequel == LossSequel::Restart;
+        self.record_loss(lost, if is_probe { LossSequel::Probes } else { sequel });
         let (session, upstream) = (&self.links.tracker, &self.plan.settings().name);
         let (delay, reason) = (delay.as_millis(), Quoted(reason));
         let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };
@@ -224,10 +234,12 @@ impl Supervisor {
         }
     }
 
-    fn log_pause(&self, &Lost { generation, verdict, reason, unsettled, .. }: &Lost<'_>) {
+    fn log_pause(&self, lost: &Lost<'_>) {
+        let &Lost { generation, verdict, reason, unsettled, .. } = lost;
         let detail =
             format!("attempt={} pause={}ms reason={reason}", verdict.attempt, verdict.delay.as_millis());
         self.links.figures.history.changed("connector lost", &detail);
+        self.record_loss(lost, LossSequel::OnDemand);
         let Some(suppressed) = self.plan.upstream().line(log::Level::Warn) else { return };
         log::warn!(
             "connector lost session={} upstream={} url={} attempt={} pause={}ms reason={} \

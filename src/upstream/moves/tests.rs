@@ -330,9 +330,12 @@ fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
     assert_eq!(moves.order(&of_it, 4, start), 4);
     let progress = |moves: &Moves<u64>| (moves.progress(&of_it).movable, moves.progress(&of_it).due);
     assert_eq!(progress(&moves), (5, 4));
+    assert_eq!(moves.ordered(), [(of_it.id(), 4)].into());
     let begun = begin(&mut moves, start, 100, |_| true);
     assert!(matches!(&begun[..], [(begun, _)] if begun.cause == Cause::Operator), "one a second: {begun:?}");
+    assert_eq!(moves.ordered(), [(of_it.id(), 3)].into(), "what an abort calls off");
     assert_eq!(moves.abort(&of_it, start), 3);
+    assert!(moves.ordered().is_empty());
     assert_eq!(progress(&moves), (5, 1), "the one that moves");
     moves.ended(&begun[0].0, MoveOutcome::Stayed, start);
     assert_eq!((progress(&moves), moves.order(&other, 9, start)), ((5, 0), 1));

@@ -77,6 +77,11 @@ pub enum OrderError {
     /// There is no such endpoint.
     #[error("no endpoint {0}: takes its number or its URL, as in the list of upstreams")]
     Unknown(String),
+    /// Several endpoints have this URL when its secrets are masked.
+    #[error(
+        "several endpoints are shown as {0}: give the number of the endpoint, as in the list of upstreams"
+    )]
+    Ambiguous(String),
     /// The settings have the endpoint emptied.
     #[error("the settings have this endpoint drain: remove `drain = true` there")]
     BySettings,
@@ -124,15 +129,17 @@ impl Pool {
     /// The endpoint with this number or URL.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or when the URL is that of several.
     pub fn named(&self, which: &str) -> Result<Arc<Endpoint>, OrderError> {
         let is_it = |number: usize, endpoint: &Endpoint| {
             which == number.to_string() || which == endpoint.url().label()
         };
-        let mut members = (1..).zip(&self.members);
-        let found = members.find(|(number, member)| is_it(*number, &member.endpoint));
-        let endpoint = found.map(|(_, member)| Arc::clone(&member.endpoint));
-        endpoint.ok_or_else(|| OrderError::Unknown(which.to_owned()))
+        let mut found = (1..).zip(&self.members).filter(|(number, member)| is_it(*number, &member.endpoint));
+        match (found.next(), found.next()) {
+            (Some((_, member)), None) => Ok(Arc::clone(&member.endpoint)),
+            (Some(_), Some(_)) => Err(OrderError::Ambiguous(which.to_owned())),
+            (None, _) => Err(OrderError::Unknown(which.to_owned())),
+        }
     }
 
     /// Has an endpoint emptied, or used again.

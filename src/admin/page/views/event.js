@@ -10,7 +10,7 @@ import { clock, endpointState, moment, span } from '../words.js';
 const AROUND = 30_000;
 
 /** Tones of entries of a session's timeline. */
-const TONES = { 'connector restart': 'warn', 'connector up': 'ok' };
+const TONES = { 'connector restart': 'warn', 'connector lost': 'warn', 'connector gave up': 'bad', 'connector up': 'ok' };
 
 export function event() {
   const title = h('h2', { tabindex: -1 });
@@ -69,7 +69,7 @@ function ofEndpoints({ at, name }) {
 /** What the feed knows of a session that has ended: it has no timeline any longer. */
 function restartsOf({ session }) {
   const all = store.restarts.filter((restart) => restart.session === session);
-  return all.map(({ at, attempt, reason }) => ({ at, what: 'connector restart', details: `attempt ${attempt}: ${reason}`, tone: 'warn' }));
+  return all.map(({ at, kind, attempt, reason }) => ({ at, what: kind, details: `attempt ${attempt}: ${reason}`, tone: TONES[kind] }));
 }
 
 /** The likely cause in a sentence. */

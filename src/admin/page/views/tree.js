@@ -4,14 +4,17 @@ import { empty, h, keyed, setState, state, table, cell, text } from '../dom.js';
 import { store } from '../store.js';
 import { clock, connectorState, count, plural, poolState, span, time } from '../words.js';
 
-const COLUMNS = [{ title: 'Time' }, { title: 'Session' }, { title: 'Upstream' }, { title: 'Attempt', class: 'number' }, { title: 'Delay', class: 'number' }, { title: 'Reason' }];
+const COLUMNS = [{ title: 'Time' }, { title: 'Session' }, { title: 'Upstream' }, { title: 'What' }, { title: 'Attempt', class: 'number' }, { title: 'Delay', class: 'number' }, { title: 'Reason' }];
 const RESTARTS_SHOWN = 30;
+
+/** What happened, by the line of the log. */
+const WHAT = { 'connector restart': 'restart', 'connector lost': 'lost', 'connector gave up': 'gave up' };
 
 export function tree() {
   const roots = h('ul', { class: 'tree' });
   const none = empty('No upstream is configured. Its monitor, the supervisors of its sessions and their connectors appear here.');
   const { element: restarts, body } = table('Restarts of connectors', COLUMNS, { class: 'cards compact' });
-  const noRestart = empty('No connector has restarted. Each restart appears here when it happens.');
+  const noRestart = empty('No connection was lost. Each restart of a connector appears here when it happens.');
   const missed = h('p', { class: 'muted' });
   const element = h('div', { class: 'columns wide-left' },
     h('section', {}, h('h2', {}, 'Supervision'), h('p', { class: 'muted' }, 'Sessions whose connectors restarted last come first.'), roots, none),
@@ -22,16 +25,16 @@ export function tree() {
     const shown = store.restarts.slice(0, RESTARTS_SHOWN);
     restarts.hidden = !shown.length;
     noRestart.hidden = shown.length > 0;
-    keyed(body, shown, ({ at, session, upstream, attempt }) => `${at} ${session} ${upstream} ${attempt}`, createRestart);
+    keyed(body, shown, ({ at, session, upstream, kind, attempt }) => `${at} ${session} ${upstream} ${kind} ${attempt}`, createRestart);
     text(missed, store.missed.restarts ? `${count(store.missed.restarts)} more restarted faster than this list shows them.` : '');
   };
   return { element, update };
 }
 
-function createRestart({ at, session, upstream, attempt, delay, reason }) {
+function createRestart({ at, session, upstream, kind, attempt, delay, reason }) {
   return h('tr', { class: store.now - at < 3000 ? 'fresh' : null },
     cell('Time', { class: 'number' }, clock(at, store.now)), h('th', { scope: 'row' }, h('a', { href: `#sessions/${session}` }, h('code', {}, session))),
-    cell('Upstream', {}, upstream), cell('Attempt', { class: 'number' }, count(attempt)), cell('Delay', { class: 'number' }, time(delay)), cell('Reason', { class: 'wrap' }, reason));
+    cell('Upstream', {}, upstream), cell('What', {}, WHAT[kind] ?? kind), cell('Attempt', { class: 'number' }, count(attempt)), cell('Delay', { class: 'number' }, time(delay)), cell('Reason', { class: 'wrap' }, reason));
 }
 
 function createMonitor({ name }) {

@@ -44,18 +44,24 @@ function createUpstream({ name }) {
   section.towlineUpdate = (upstream) => {
     setState(mark, ...poolState(upstream.endpoints));
     text(note, `balance ${upstream.balance} · ${plural(upstream.sessions, 'session')} · ${plural(upstream.restarts, 'restart')} since start`);
-    keyed(endpoints.body, upstream.endpoints, ({ url }) => url, (endpoint) => createEndpoint(upstream, endpoint), updateEndpoint);
+    keyed(endpoints.body, named(upstream.endpoints), ({ id, name }) => `${id} ${name}`, (endpoint) => createEndpoint(upstream, endpoint), updateEndpoint);
     text(left, upstream.left_out ? `${plural(upstream.left_out, 'more endpoint')}: GET /api/upstreams lists all of them.` : '');
     const history = outagesIn(upstream);
     outages.element.hidden = !history.length;
     noOutage.hidden = history.length > 0;
-    keyed(outages.body, history, ({ url, start }) => `${url} ${start}`, createOutage, updateOutage);
+    keyed(outages.body, history, ({ id, start }) => `${id} ${start}`, createOutage, updateOutage);
   };
   return section;
 }
 
+/** The endpoints with the names by which actions find them: the URL, or the number where several URLs look alike. */
+function named(endpoints) {
+  const alike = (url) => endpoints.filter((endpoint) => endpoint.url === url).length > 1;
+  return endpoints.map((endpoint) => ({ ...endpoint, name: alike(endpoint.url) ? String(endpoint.number) : endpoint.url }));
+}
+
 function outagesIn({ endpoints }) {
-  const all = endpoints.flatMap(({ url, history }) => outagesOf(history, store.now).map((outage) => ({ ...outage, url })));
+  const all = endpoints.flatMap(({ id, url, history }) => outagesOf(history, store.now).map((outage) => ({ ...outage, id, url })));
   return all.sort((a, b) => b.start - a.start).slice(0, OUTAGES_SHOWN);
 }
 
@@ -68,8 +74,8 @@ function updateOutage(row, { start, end, open, name }) {
   setState(row.children[3].firstChild, open ? 'bad' : 'none', open ? `${name}, still going on` : `${name}, over`);
 }
 
-function createEndpoint(upstream, { url }) {
-  const button = (name, action) => h('button', { type: 'button', 'data-action': name, onclick: () => action(upstream.name, url) }, name);
+function createEndpoint(upstream, { url, name: endpoint }) {
+  const button = (name, action) => h('button', { type: 'button', 'data-action': name, onclick: () => action(upstream.name, endpoint) }, name);
   return h('tr', {}, h('th', { scope: 'row' }, h('code', {}, url)), cell('State', {}, state('none', '')),
     ...['Sessions', 'Dials', 'Failures'].map((label) => cell(label, { class: 'number' })), cell('Timeline', { class: 'timeline' }, strip()),
     cell('Actions', { class: 'buttons' }, button('Drain', drain), button('Undrain', undrain), button('Move', move), button('Abort', abort)));
@@ -80,7 +86,7 @@ function updateEndpoint(row, { state: name, sessions, dials, failures, history, 
   setState(mark.firstChild, ...endpointState(name));
   [sessions, dials, failures].forEach((value, index) => text(cells[index], count(value)));
   drawStrip(cells[3].firstChild, history, store.now - range, store.now);
-  const hidden = { Drain: name === 'draining', Undrain: name !== 'draining', Move: moving || sessions === 0, Abort: !moving };
+  const hidden = { Drain: name === 'draining', Undrain: name !== 'draining', Move: moving > 0 || sessions === 0, Abort: moving === 0 };
   for (const button of cells[4].children) {
     button.hidden = hidden[button.dataset.action];
     attribute(button, 'disabled', !store.about.actions);
@@ -88,22 +94,24 @@ function updateEndpoint(row, { state: name, sessions, dials, failures, history, 
   }
 }
 
-const path = (upstream, url, verb) => `api/upstreams/${encodeURIComponent(upstream)}/endpoints/${encodeURIComponent(url)}/${verb}`;
+const path = (upstream, endpoint, verb) => `api/upstreams/${encodeURIComponent(upstream)}/endpoints/${encodeURIComponent(endpoint)}/${verb}`;
 
-const drain = (upstream, url) => perform({
-  title: 'Drain the endpoint', body: `${url} takes no new connections, and its sessions move to other endpoints of ${upstream} at the pace of move.rate.`,
-  confirm: 'Drain', danger: true, path: path(upstream, url, 'drain'), done: () => `${url} drains.`,
+const said = (endpoint) => (/^\d+$/.test(endpoint) ? `endpoint ${endpoint}` : endpoint);
+
+const drain = (upstream, endpoint) => perform({
+  title: 'Drain the endpoint', body: `${said(endpoint)} takes no new connections, and its sessions move to other endpoints of ${upstream} at the pace of move.rate.`,
+  confirm: 'Drain', danger: true, path: path(upstream, endpoint, 'drain'), done: () => `${said(endpoint)} drains.`,
 });
 
-const undrain = (upstream, url) => perform({
-  title: 'End the drain', body: `${url} of ${upstream} takes connections again.`, confirm: 'Undrain', path: path(upstream, url, 'undrain'), done: () => `${url} takes connections again.`,
+const undrain = (upstream, endpoint) => perform({
+  title: 'End the drain', body: `${said(endpoint)} of ${upstream} takes connections again.`, confirm: 'Undrain', path: path(upstream, endpoint, 'undrain'), done: () => `${said(endpoint)} takes connections again.`,
 });
 
-const move = (upstream, url) => perform({
-  title: 'Move the sessions', body: `The sessions of ${url} move to other endpoints of ${upstream}. Clients stay connected.`,
-  confirm: 'Move', danger: true, path: path(upstream, url, 'move'), done: () => `The sessions of ${url} move.`,
+const move = (upstream, endpoint) => perform({
+  title: 'Move the sessions', body: `The sessions of ${said(endpoint)} move to other endpoints of ${upstream}. Clients stay connected.`,
+  confirm: 'Move', danger: true, path: path(upstream, endpoint, 'move'), done: () => `The sessions of ${said(endpoint)} move.`,
 });
 
-const abort = (upstream, url) => perform({
-  title: 'Stop the moves', body: `Sessions of ${url} that have not moved yet stay.`, confirm: 'Stop', path: path(upstream, url, 'abort'), done: () => `The moves away from ${url} have stopped.`,
+const abort = (upstream, endpoint) => perform({
+  title: 'Stop the moves', body: `Sessions of ${said(endpoint)} that have not moved yet stay.`, confirm: 'Stop', path: path(upstream, endpoint, 'abort'), done: () => `The moves away from ${said(endpoint)} have stopped.`,
 });
