@@ -66,6 +66,19 @@ fn the_health_page_of_the_echo_server_is_the_same() {
 }
 
 #[test]
+fn the_command_asks_the_admin_server_of_the_environment() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()));
+    let admin = format!("http://{}", proxy.admin());
+    let nobody = format!("http://{}", Port::take().addr());
+    let code = |args: &[&str], at: &str| Program::finish(args, &[("TOWLINE_ADMIN", at)], Path::new("/")).code;
+    assert_eq!(code(&["health"], &admin), Some(0));
+    assert_eq!(code(&["health"], &nobody), Some(1));
+    assert_eq!(code(&["health", "--admin", &admin], &nobody), Some(0));
+    assert_eq!(code(&["health", &format!("{admin}/readyz")], &nobody), Some(0));
+}
+
+#[test]
 fn head_requests_report_a_drain() {
     let upstream = TestUpstream::silent();
     let settings = Settings::request(&upstream.url()).with(r#"drain.grace = "8s""#);

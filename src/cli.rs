@@ -265,9 +265,11 @@ pub struct Echo {
 /// The options of `towline health`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Health {
-    /// The URL of a health page
-    #[arg(default_value = "http://127.0.0.1:9140/healthz")]
-    pub url: String,
+    /// The URL of a health page [default: /healthz of the admin server]
+    pub url: Option<String>,
+    /// The admin server of the proxy
+    #[arg(long, value_name = "URL", env = "TOWLINE_ADMIN", default_value = "http://127.0.0.1:9140")]
+    pub admin: String,
 }
 
 /// The options of `towline eval`.
@@ -344,9 +346,13 @@ mod tests {
         assert_eq!(parsed("init"), Ok(Command::Init(Init { file: "towline.toml".into() })));
         let bind = "127.0.0.1:0".parse().unwrap();
         assert_eq!(parsed("echo --bind 127.0.0.1:0"), Ok(Command::Echo(Echo { bind })));
-        let url = |url: &str| Ok(Command::Health(Health { url: url.to_owned() }));
-        assert_eq!(parsed("health"), url("http://127.0.0.1:9140/healthz"));
-        assert_eq!(parsed("health http://h:1/readyz"), url("http://h:1/readyz"));
+        let health = |url: Option<&str>, admin: &str| {
+            Ok(Command::Health(Health { url: url.map(str::to_owned), admin: admin.to_owned() }))
+        };
+        let default = "http://127.0.0.1:9140";
+        assert_eq!(parsed("health"), health(None, default));
+        assert_eq!(parsed("health http://h:1/readyz"), health(Some("http://h:1/readyz"), default));
+        assert_eq!(parsed("health --admin http://h:1"), health(None, "http://h:1"));
     }
 
     #[test]

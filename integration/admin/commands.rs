@@ -28,7 +28,7 @@ fn sessions_are_listed_shown_and_closed() {
     let lines: Vec<_> = list.lines().collect();
     assert!(lines[0].starts_with("ID   LISTENER  ROUTE     PEER"), "{list}");
     assert!(lines[1].starts_with("1:0  ws        route[1]  127.0.0.1:"), "{list}");
-    assert_eq!(lines[2], "1 shown, 1 matched, 1 sessions");
+    assert_eq!(lines[2], "1 shown, 1 matched, 1 session");
     let json: Value = serde_json::from_str(&output(&proxy, &["sessions", "list", "--json"])).unwrap();
     assert_eq!(json["sessions"][0]["id"], "1:0");
     let shown = output(&proxy, &["sessions", "show", "1:0"]);
@@ -39,7 +39,7 @@ fn sessions_are_listed_shown_and_closed() {
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
     let closed = output(&proxy, &["sessions", "close", "--peer", "127.0.0.1"]);
-    assert_eq!(closed, "1 sessions are being closed within 1s\n");
+    assert_eq!(closed, "1 session is being closed within 1s\n");
     client.expect_closed(1001);
 }
 

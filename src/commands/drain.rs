@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     CommandError,
     sessions::{server, show},
+    table::counted,
 };
 use crate::cli::AdminOptions;
 
@@ -12,6 +13,6 @@ use crate::cli::AdminOptions;
 pub(super) fn drain(options: &AdminOptions) -> Result<(), CommandError> {
     let answer = server(options)?.post("/api/drain", &json!({}))?;
     show(options, &answer, |answer: &Value| {
-        format!("the proxy drains its {} sessions, and ends\n", answer["sessions"])
+        format!("the proxy drains its {}, and ends\n", counted(&answer["sessions"], "session", "sessions"))
     })
 }

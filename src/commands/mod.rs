@@ -41,7 +41,7 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Init(options) => init::init(&options.file),
         Command::Demo(options) => demo::demo(options.config.as_deref()),
         Command::Echo(options) => echo::echo(options.bind),
-        Command::Health(options) => health::health(&options.url),
+        Command::Health(options) => health::health(&options),
         Command::Tap(options) => tap::tap(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Sessions(options) => sessions::sessions(&options),

@@ -5,7 +5,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     CommandError, print,
-    table::{Align, duration, table, visible},
+    table::{Align, counted, duration, table, visible},
 };
 use crate::{
     admin::AdminServer,
@@ -120,8 +120,9 @@ fn text_of_list(answer: &Value) -> String {
     let sessions = answer["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let rows: Vec<_> = sessions.iter().map(row).collect();
     let mut out = table(&columns, &rows);
-    let (shown, matched, total) = (rows.len(), text(&answer["matched"]), text(&answer["total"]));
-    out += &format!("{shown} shown, {matched} matched, {total} sessions\n");
+    let (shown, matched) = (rows.len(), text(&answer["matched"]));
+    let total = counted(&answer["total"], "session", "sessions");
+    out += &format!("{shown} shown, {matched} matched, {total}\n");
     out
 }
 
@@ -168,9 +169,9 @@ fn text_of_one(session: &Value) -> String {
 }
 
 fn text_of_close(answer: &Value) -> String {
-    let matched = text(&answer["matched"]);
+    let matched = || counted(&answer["matched"], "session is", "sessions are");
     match answer["seconds"].as_f64() {
-        Some(seconds) => format!("{matched} sessions are being closed within {}\n", duration(seconds.ceil())),
+        Some(seconds) => format!("{} being closed within {}\n", matched(), duration(seconds.ceil())),
         None => "the session is being closed\n".to_owned(),
     }
 }

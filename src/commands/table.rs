@@ -1,5 +1,6 @@
 //! Tables for people.
 
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 /// The space between two columns.
@@ -36,6 +37,12 @@ pub(super) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A number with the words that follow it: `1 session moves`, `2 sessions move`.
+pub(super) fn counted(number: &Value, one: &str, many: &str) -> String {
+    let words = if *number == 1 { one } else { many };
+    format!("{number} {words}")
 }
 
 /// The text without characters that a terminal acts on: some texts come from clients.

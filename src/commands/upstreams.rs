@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     CommandError,
     sessions::{segment, server, show, text},
-    table::{Align, duration, table},
+    table::{Align, counted, duration, table},
 };
 use crate::cli::{EndpointName, Upstreams, UpstreamsCommand};
 
@@ -28,11 +28,11 @@ pub(super) fn upstreams(options: &Upstreams) -> Result<(), CommandError> {
         UpstreamsCommand::Move { endpoint, count, rate } => {
             let parameters = [("count", count.map(|count| count as u64)), ("rate", rate.map(u64::from))];
             let answer = server.post(&path(endpoint, "move"), &numbers(parameters))?;
-            (answer, |answer| format!("{} sessions move\n", answer["sessions"]))
+            (answer, |answer| counted(&answer["sessions"], "session moves\n", "sessions move\n"))
         }
         UpstreamsCommand::Abort(endpoint) => {
             let answer = server.post(&path(endpoint, "abort"), &json!({}))?;
-            (answer, |answer| format!("{} sessions stay\n", answer["sessions"]))
+            (answer, |answer| counted(&answer["sessions"], "session stays\n", "sessions stay\n"))
         }
     };
     show(&options.admin, &answer, text)
