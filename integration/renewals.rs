@@ -267,6 +267,31 @@ fn a_renewed_token_has_its_own_claims_and_rights() {
     assert_eq!(upstream.received(), 0);
 }
 
+/// An order to close the sessions of a role must not spare a client that has got it since, nor end one that has lost it.
+#[test]
+fn an_operator_finds_a_client_by_the_claims_of_its_latest_credential() {
+    let (upstream, folder) = (TestUpstream::echo(), tempfile::tempdir().unwrap());
+    let settings = with_tokens(Settings::json(&upstream.url()), folder.path())
+        .operated()
+        .on_route(r#"log_claims = ["role"]"#);
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    let of = |role: &str| token(SECRET, &format!(r#""sub":"7","scope":"chat","role":"{role}""#), now() + 600);
+    let mut client = with_token(&proxy, &of("reader"));
+    client.text(&renewal(&of("writer")));
+    assert_eq!(client.recv_json()["notice"], "session renewed");
+    let list = operator.json("/api/sessions?claim=role%3Dwriter");
+    assert_eq!((&list["matched"], &list["sessions"][0]["claims"]), (&json!(1), &json!({ "role": "writer" })));
+    let close = |role: &str| {
+        let conditions = json!({ "where": { "claim": format!("role={role}") } });
+        operator.post("/api/sessions/close", &conditions).json()["matched"].clone()
+    };
+    assert_eq!(close("reader"), json!(0));
+    assert_eq!(client.ask("1"), "1");
+    wait_for("the end of the first order", PATIENCE, || close("writer") == json!(1));
+    client.expect_closed(1001);
+}
+
 /// What the upstream has of a client in the handshakes before and after a renewal and the loss of its connection.
 fn handshakes(settings: Settings, upstream: &TestUpstream, header: (&str, &str), new: &str) -> [Head; 2] {
     let proxy = Proxy::start(&settings).expect("connector restart");

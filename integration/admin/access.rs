@@ -94,6 +94,32 @@ fn a_new_token_takes_effect_at_once() {
     proxy.wait_log("ERROR *token file cannot be used key=admin.token_file error=*the file is empty");
 }
 
+/// Everybody who reaches the address can cause these lines.
+#[test]
+fn lines_about_refused_requests_are_limited_and_counted() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    write_token(&file, TOKEN);
+    let settings = settings(&upstream).with(&format!("admin.token_file = {file:?}"));
+    let proxy = Proxy::start(&settings).expect("admin request refused").expect("token file cannot be used");
+    write_token(&file, "");
+    let other = Operator::new(proxy.admin()).with("authorization", "Bearer x");
+    let lines = || {
+        proxy.count_log("WARN *admin request refused") + proxy.count_log("ERROR *token file cannot be used")
+    };
+    let mut caused = 0;
+    wait_for("lines to be left out", PATIENCE, || {
+        other.act(NO_ACTION).expect_error(503, "the token file cannot be used");
+        caused += 2;
+        caused > 8 && lines() + 4 < caused
+    });
+    wait_for("the number of the others", PATIENCE, || {
+        let suppressed = proxy.scrape().sum("towline_log_lines_suppressed_total", &[]);
+        suppressed as usize + lines() == caused
+    });
+}
+
 #[test]
 fn an_address_for_other_machines_without_a_token_is_a_warning() {
     let upstream = TestUpstream::echo();

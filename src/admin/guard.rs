@@ -1,6 +1,6 @@
 //! Applies [`access`](super::access) to each request.
 
-use std::{io, path::Path, sync::Mutex, time::Instant};
+use std::{io, path::Path, time::Instant};
 
 use actix_web::{
     Error, HttpRequest,
@@ -21,12 +21,15 @@ use super::{
 use crate::{
     auth::{Secret, operator_token},
     files,
-    log::Quoted,
+    log::{PlaceLimit, Quoted},
 };
 
-/// When the latest refusal was logged, and how many were not logged since.
-#[derive(Debug, Default)]
-pub(super) struct Refusals(Mutex<Option<(Instant, u64)>>);
+/// Limits the log lines about refusals: everybody who reaches the address can cause them.
+#[derive(Debug)]
+pub(super) struct Refusals {
+    refused: PlaceLimit,
+    unusable: PlaceLimit,
+}
 
 /// Checks a request, and passes it on. Every method other than GET and HEAD is an action.
 pub(super) async fn check(
@@ -57,7 +60,7 @@ pub(crate) async fn check_token(request: &HttpRequest, state: &AdminState) -> Re
     // The file may be on a slow disk.
     let read = web::block(move || token_of(&file)).await.map_err(|_| Denied::Unreadable)?;
     let token = read.map_err(|error| {
-        log::error!("token file cannot be used key=admin.token_file error={}", Quoted(&error.to_string()));
+        state.refusals.log_unusable(&error);
         Denied::Unreadable
     })?;
     access::check_token(given, &token)
@@ -72,19 +75,28 @@ fn token_of(file: &Path) -> io::Result<Secret> {
 
 // === impl Refusals ===
 
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { refused: PlaceLimit::new(1), unusable: PlaceLimit::new(1) }
+    }
+}
+
 impl Refusals {
+    /// Logs that the file with the token cannot be used, at most once a second.
+    fn log_unusable(&self, error: &io::Error) {
+        if let Some(suppressed) = self.unusable.line(Instant::now()) {
+            let error = error.to_string();
+            log::error!(
+                "token file cannot be used key=admin.token_file error={}{suppressed}",
+                Quoted(&error)
+            );
+        }
+    }
+
     /// Logs a refusal, at most one a second.
     pub(super) fn log(&self, request: &HttpRequest, denied: Denied) {
-        let now = Instant::now();
-        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let suppressed = match &mut *last {
-            Some((written, suppressed)) if now.duration_since(*written).as_secs() == 0 => {
-                *suppressed += 1;
-                return;
-            }
-            last => last.replace((now, 0)).map_or(0, |(_, suppressed)| suppressed),
-        };
-        drop(last);
+        let Some(suppressed) = self.refused.line(Instant::now()) else { return };
+        let suppressed = suppressed.count();
         let peer = request.peer_addr().map_or_else(String::new, |peer| peer.to_string());
         log::warn!(
             "admin request refused peer={peer} method={} path={} reason={} suppressed={suppressed}",

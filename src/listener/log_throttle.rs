@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::log::count_suppressed;
+
 /// Minimum time between two lines with the same reason.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,6 +50,7 @@ impl LogThrottle {
             return LineDecision::Written(suppressed);
         }
         recent.suppressed += 1;
+        count_suppressed();
         if recent.suppressed == 1 { LineDecision::First } else { LineDecision::More }
     }
 
@@ -65,6 +68,7 @@ impl LogThrottle {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::lost_lines;
 
     #[test]
     fn each_reason_has_one_line_per_second() {
@@ -82,5 +86,14 @@ mod tests {
         assert_eq!(log_throttle.suppressed("a", later), 1);
         assert_eq!(log_throttle.line("a", later), LineDecision::First, "the summary counts as a line");
         assert_eq!(log_throttle.suppressed("c", later), 0);
+    }
+
+    #[test]
+    fn a_line_that_is_suppressed_counts_for_the_metric() {
+        let (now, mut log_throttle) = (Instant::now(), LogThrottle::default());
+        let before = lost_lines().suppressed;
+        (0..1000).for_each(|_| _ = log_throttle.line("counted", now));
+        // Other tests count as well.
+        assert!(lost_lines().suppressed - before >= 999);
     }
 }

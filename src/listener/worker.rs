@@ -23,9 +23,10 @@ use super::{
     state::{ListenerState, ServerState},
 };
 use crate::{
+    auth::Identity,
     figures::SessionFigures,
     flow::Edge,
-    log::{Quoted, count_suppressed},
+    log::Quoted,
     server::{Configuration, Registration, SessionId, SessionInfo},
     session::{Adopting, Adoption, Control, KnownClient, Session, SessionGuard},
     settings::{Listener, Route},
@@ -157,9 +158,6 @@ impl ListenerWorker {
 
     fn log_throttled(self: &Rc<Self>, reason: &'static str, write: impl FnOnce(&str, Quoted<'_>, u64)) {
         let line = self.state.log_throttle().line(reason, Instant::now());
-        if !matches!(line, LineDecision::Written(_)) {
-            count_suppressed();
-        }
         match line {
             LineDecision::Written(suppressed) => write(&self.state.name, Quoted(reason), suppressed),
             LineDecision::First => {
@@ -245,6 +243,10 @@ impl SessionGuard for Entry {
                 .filter_map(|method| renewal(method, &self.route, &self.worker.server))
                 .collect(),
         })
+    }
+
+    fn renewed(&mut self, identity: &Arc<Identity>) {
+        self.registration.renew(identity);
     }
 }
 

@@ -57,6 +57,15 @@ impl PlaceLimit {
     }
 }
 
+// === impl Suppressed ===
+
+impl Suppressed {
+    /// The number.
+    pub(crate) fn count(self) -> u64 {
+        self.0
+    }
+}
+
 // === impl LineLimit ===
 
 impl LineLimit {

@@ -19,6 +19,7 @@ use super::{
     status::{Live, Status},
 };
 use crate::{
+    auth::Identity,
     figures::SessionFigures,
     flow::Edge,
     session::{Adopting, Control, KnownClient},
@@ -77,7 +78,7 @@ pub struct SessionInfo {
     pub route: Arc<Route>,
     /// The client's address.
     pub peer: SocketAddr,
-    /// What was known of the client at the handshake; `None` on a route without authentication.
+    /// What is known of the client, by its latest credential; `None` on a route without authentication.
     pub known: Option<KnownClient>,
     /// When the session's handshake was accepted.
     pub since: Instant,
@@ -234,6 +235,16 @@ impl Registration {
             mem::replace(&mut entry.info.listener, Arc::clone(listener)),
             mem::replace(&mut entry.info.route, Arc::clone(route)),
         );
+        // Dropped after the lock is released, as below.
+        drop(part);
+        drop(before);
+    }
+
+    /// Records who the client is since it has renewed its credential.
+    pub fn renew(&self, identity: &Arc<Identity>) {
+        let mut part = self.registry.part(self.id);
+        let known = part.sessions.get_mut(&self.id).and_then(|entry| entry.info.known.as_mut());
+        let before = known.map(|known| mem::replace(&mut known.identity, Arc::clone(identity)));
         // Dropped after the lock is released, as below.
         drop(part);
         drop(before);

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{known::KnownClient, lifetime::Lifetime, renewal::Renewal};
 use crate::{
     access::Entry as AccessEntry,
+    auth::Identity,
     event::{Data, Origin, Record},
     figures::{SessionFigures, Snapshot},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
@@ -74,6 +75,9 @@ pub trait SessionGuard {
     fn adopt(&mut self) -> Option<Adoption> {
         None
     }
+
+    /// Records who the client is according to the credential that it has renewed.
+    fn renewed(&mut self, _identity: &Arc<Identity>) {}
 }
 
 /// The settings with which a session continues.

@@ -11,9 +11,13 @@ use crate::{
     client_address,
     event::{EventId, Record, Value},
     header_list,
+    log::PlaceLimit,
     settings::{AddedHeaders, HostHeader, Upstream},
     template::{Facts, TooLong},
 };
+
+/// Limits the log lines about responses with too many headers: an upstream sends the same ones to each client.
+pub(super) static LEFT_OUT: PlaceLimit = PlaceLimit::new(10);
 
 /// The headers of the upstream's handshake: the client's headers that `forward_headers` lists, with the forwarding
 /// headers of [`Chain`](crate::client_address::Chain), then the headers from the settings, which replace others of the

@@ -266,9 +266,11 @@ impl Handshake {
         };
         let (headers, left_out) = forward::response(&dialed.headers, plan.settings());
         let headers = with_added(headers, target.added.clone());
-        if left_out > 0 {
+        if left_out > 0
+            && let Some(suppressed) = forward::LEFT_OUT.line(Instant::now().into_std())
+        {
             log::warn!(
-                "response headers left out listener={} peer={} upstream={} headers={left_out}",
+                "response headers left out listener={} peer={} upstream={} headers={left_out}{suppressed}",
                 self.configuration.listener.name,
                 self.peer,
                 plan.settings().name,

@@ -12,11 +12,17 @@ use super::{CloseIntent, EndCause, Session, SessionState};
 use crate::{
     failure::{Failure, FailureLocation},
     flow::Cause,
+    log::PlaceLimit,
     rate::{self, Excess, Limiter, OnLimit, Rate, SharedLimit},
     reply,
     settings::Listener,
     wire::{CloseFrame, LivenessError, Message},
 };
+
+/// Limits the log lines about clients that do not read, of all sessions together: a push to all clients at once may be
+/// too much for many.
+static DROPPING: PlaceLimit = PlaceLimit::new(100);
+static READS_AGAIN: PlaceLimit = PlaceLimit::new(100);
 
 /// The rate limits on a client's messages: one for the session, and those that it shares with others.
 pub(super) struct Limiters {
@@ -173,18 +179,21 @@ impl Session {
     fn start_dropping(&mut self) -> bool {
         let discarded = self.down.discarded();
         let drops = self.down.start_dropping();
-        if drops && discarded == 0 {
-            log::warn!(
-                "client does not read: dropping session={self} policy={}",
-                self.listener.slow_consumer
-            );
+        if drops
+            && discarded == 0
+            && let Some(suppressed) = DROPPING.line(Instant::now())
+        {
+            let policy = self.listener.slow_consumer;
+            log::warn!("client does not read: dropping session={self} policy={policy}{suppressed}");
         }
         drops
     }
 
     /// Reports to the client how many messages it missed, `count`.
     pub(super) fn report_gap(&mut self, count: u64) {
-        log::info!("client reads again session={self} discarded={count}");
+        if let Some(suppressed) = READS_AGAIN.line(Instant::now()) {
+            log::info!("client reads again session={self} discarded={count}{suppressed}");
+        }
         self.figures.count(|tally| tally.gaps.add(1));
         self.figures.history.changed("messages discarded", &format!("count={count}"));
         if !self.links.replies_errors {

@@ -12,7 +12,7 @@ use crate::{
     event::{Meta, Record, Value},
     failure::Failure,
     flow::{Cause, Kind, Ticket},
-    log::Quoted,
+    log::{PlaceLimit, Quoted},
     reply::renewal_data,
     session::{
         known::LoggedClaims,
@@ -21,6 +21,10 @@ use crate::{
     },
     wire::Message,
 };
+
+/// Limits the log lines about renewals of all sessions together: the tokens of many may end at the same time.
+static RENEWED: PlaceLimit = PlaceLimit::new(100);
+static REFUSED: PlaceLimit = PlaceLimit::new(100);
 
 impl Session {
     /// Accepts a message that renews the client's credential. It is an event like others, but is not sent on: its outcome
@@ -46,7 +50,10 @@ impl Session {
             match self.accept_identity(&secret, result) {
                 Ok(()) => self.acknowledge(ticket),
                 Err(failure) => {
-                    log::info!("renewal refused session={self} reason={}", Quoted(&failure.detail));
+                    if let Some(suppressed) = REFUSED.line(Instant::now()) {
+                        let reason = Quoted(&failure.detail);
+                        log::info!("renewal refused session={self} reason={reason}{suppressed}");
+                    }
                     self.fail(ticket.redeem(), Cause::Message, failure, None);
                 }
             }
@@ -72,9 +79,13 @@ impl Session {
             Some(expiry) => expiry.renew(identity.expires, now),
             expiry => *expiry = new.map(Expiry::new),
         }
+        self.guard.renewed(&identity);
         known.identity = identity;
         self.meta = self.meta.take().map(|meta| with_identity(&meta, &known.identity));
-        log::info!("session renewed session={self}{}", LoggedClaims(self.known.as_deref()));
+        if let Some(suppressed) = RENEWED.line(Instant::now()) {
+            let claims = LoggedClaims(self.known.as_deref());
+            log::info!("session renewed session={self}{claims}{suppressed}");
+        }
         Ok(())
     }
 
