@@ -116,6 +116,16 @@ autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2
 TARGET := all
 SECONDS := 300
 
+# It uses fewer optimisations than a release, and builds in a part of the time.
+.PHONY: bench-check
+bench-check: | needs ## Count the instructions for one message, and compare with benches/callgrind.json; needs valgrind
+	@if valgrind --version >/dev/null 2>&1; then \
+		cargo build --locked --profile profiling --bin towline && \
+		benches/callgrind.py "$(or $(CARGO_TARGET_DIR),target)/profiling/towline" --check; \
+	else \
+		echo "make bench-check: SKIPPED: no valgrind here; to have it: apt-get install valgrind" >&2; \
+	fi
+
 .PHONY: fuzz
 fuzz: | needs ## Run the fuzzer, which needs cargo-fuzz: TARGET=frames SECONDS=300, see fuzz/README.md
 	@fuzz/run.sh "$(TARGET)" "$(SECONDS)"

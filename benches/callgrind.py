@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Counts the instructions that the proxy executes for one message, with callgrind.
+
+usage: benches/callgrind.py TOWLINE [--check | --write | --functions [COUNT]] [SCENARIO...]
+
+Counts are almost the same on a busy machine and on an idle one, so they show a regression that a time would hide. This
+script is the client and the upstream at once. In one round, each client sends its messages in one write, the upstream
+reads all of them and answers them in one write per connection, and the clients read all answers. Each scenario runs twice,
+with N and 2N rounds; the difference divided by the messages in N rounds is the cost of one message there and back.
+Start, handshakes and end are in both runs, so they cancel out.
+
+  --check      compare with benches/callgrind.json, and fail if a count exceeds it by more than the tolerance there
+  --write      write the counts to benches/callgrind.json
+  --functions  also list the functions with the highest own cost per message (30, or COUNT)
+
+Build the program with `cargo build --locked --profile profiling`. Without valgrind, nothing is counted and the exit
+status is 0.
+"""
+
+import base64, hashlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BASELINE = os.path.join(HERE, "callgrind.json")
+DEADLINE = 120
+# name: connections, messages in flight of each, bytes of a message, rounds in the shorter run
+SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6)}
+MASK = b"\x12\x34\x56\x78"
+
+
+def payload(connection, size):
+    return f"message of connection {connection} ".ljust(size, ".").encode()
+
+
+def frame(data, mask):
+    """A text frame in the shortest encoding."""
+    length = len(data).to_bytes(1) if len(data) < 126 else b"\x7e" + len(data).to_bytes(2)
+    if not mask:
+        return b"\x81" + length + data
+    key = int.from_bytes((mask * (len(data) // 4 + 1))[: len(data)])
+    masked = (int.from_bytes(data) ^ key).to_bytes(len(data))
+    return b"\x81" + bytes([length[0] | 0x80]) + length[1:] + mask + masked
+
+
+def unmasked(data, size, count):
+    """The frames without mask and key. They have the same header otherwise."""
+    step = len(frame(b"." * size, MASK))
+    header = step - size - 4
+    frames = []
+    for at in range(0, step * count, step):
+        one = data[at : at + step]
+        mask = one[header : header + 4]
+        key = int.from_bytes((mask * (size // 4 + 1))[:size])
+        body = (int.from_bytes(one[header + 4 :]) ^ key).to_bytes(size)
+        frames.append(one[:1] + bytes([one[1] & 0x7F]) + one[2:header] + body)
+    return b"".join(frames)
+
+
+def receive(sock, count):
+    data = bytearray()
+    while len(data) < count:
+        piece = sock.recv(count - len(data))
+        if not piece:
+            sys.exit("the proxy ended a connection")
+        data += piece
+    return bytes(data)
+
+
+def head(sock):
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += receive(sock, 1)
+    return data.decode()
+
+
+def accept(server):
+    """An upstream connection, after its handshake."""
+    sock, _ = server.accept()
+    sock.settimeout(DEADLINE)
+    key = re.search(r"(?i)sec-websocket-key: *(\S+)", head(sock)).group(1)
+    digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    sock.sendall(f"{answer}Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}\r\n\r\n".encode())
+    return sock
+
+
+def connect(port, process):
+    """A client's socket. Waits until the proxy listens."""
+    start = time.monotonic()
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), DEADLINE)
+        except ConnectionRefusedError:
+            if process.poll() is not None or time.monotonic() - start > DEADLINE:
+                sys.exit("the proxy does not listen")
+            time.sleep(0.05)
+
+
+def open_client(port, server, process):
+    client = connect(port, process)
+    client.sendall(
+        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n".encode()
+    )
+    upstream = accept(server)
+    if " 101 " not in head(client):
+        sys.exit("the proxy refuses the handshake")
+    for sock in (client, upstream):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return client, upstream
+
+
+def send_all(process, sends):
+    """Sends while the proxy is stopped, so that it finds all sockets ready at once, in each run."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+    for sock, data in sends:
+        sock.sendall(data)
+    process.send_signal(signal.SIGCONT)
+
+
+def run_rounds(process, pairs, window, size, rounds):
+    requests = [frame(payload(at, size), MASK) * window for at in range(len(pairs))]
+    replies = [frame(payload(at, size), b"") * window for at in range(len(pairs))]
+    clients, upstreams = zip(*pairs)
+    for _ in range(rounds):
+        send_all(process, zip(clients, requests))
+        for upstream, request, reply in zip(upstreams, requests, replies):
+            if unmasked(receive(upstream, len(request)), size, window) != reply:
+                sys.exit("the upstream got another message")
+        send_all(process, zip(upstreams, replies))
+        for client, reply in zip(clients, replies):
+            if receive(client, len(reply)) != reply:
+                sys.exit("the client got another message")
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def count(program, scenario, rounds, folder):
+    """Runs the scenario. Returns the file with the counts."""
+    connections, window, size, _ = scenario
+    port, out = free_port(), os.path.join(folder, f"out.{rounds}")
+    with socket.create_server(("127.0.0.1", 0), backlog=connections) as server:
+        server.settimeout(DEADLINE)
+        environment = {
+            "TOWLINE__LISTENER__WS__BIND": f"127.0.0.1:{port}",
+            "TOWLINE__UPSTREAM__ECHO__URL": f"ws://127.0.0.1:{server.getsockname()[1]}",
+        }
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", program]
+        command += ["run", "--config", os.path.join(HERE, "passthrough.toml")]
+        with open(os.path.join(folder, "log"), "wb") as log:
+            process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
+        try:
+            pairs = [open_client(port, server, process) for _ in range(connections)]
+            run_rounds(process, pairs, window, size, rounds)
+            for client, upstream in pairs:
+                client.close()
+                # What the proxy sends as it ends the session.
+                while upstream.recv(4096):
+                    pass
+                upstream.close()
+            process.send_signal(signal.SIGTERM)
+            process.wait(DEADLINE)
+        finally:
+            process.kill()
+            process.wait()
+    return out
+
+
+def total(out):
+    with open(out) as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("totals:"))
+
+
+def functions(out):
+    """The own cost of each function."""
+    command = ["callgrind_annotate", "--threshold=100", "--show=Ir", "--auto=no", out]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    costs = {}
+    for cost, name in re.findall(r"^ *([\d,]+) (?:\([ \d.]+%\) +)?\S*?:(.+?)(?: \[.*\])?$", text, re.M):
+        name = re.sub(r"'\d+$|::h[0-9a-f]{16}", "", name)
+        costs[name] = costs.get(name, 0) + int(cost.replace(",", ""))
+    return costs
+
+
+def measure(program, scenario, top):
+    connections, window, _, rounds = scenario
+    messages = connections * window * rounds
+    with tempfile.TemporaryDirectory() as folder:
+        outs = [count(program, scenario, factor * rounds, folder) for factor in (1, 2)]
+        few, many = map(total, outs)
+        if top:
+            before, after = map(functions, outs)
+            costs = {name: (cost - before.get(name, 0)) / messages for name, cost in after.items()}
+            for name, cost in sorted(costs.items(), key=lambda item: -item[1])[:top]:
+                print(f"{cost:10.1f}  {name}")
+        return round((many - few) / messages)
+
+
+def main():
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0].startswith("-"):
+        sys.exit(__doc__)
+    if not shutil.which("valgrind"):
+        print("callgrind: SKIPPED: no valgrind here (apt-get install valgrind)")
+        return
+    program = os.path.abspath(arguments[0])
+    names = [argument for argument in arguments if argument in SCENARIOS] or list(SCENARIOS)
+    top = next((int(argument) for argument in arguments[1:] if argument.isdigit()), 30)
+    counts = {}
+    for name in names:
+        counts[name] = measure(program, SCENARIOS[name], top if "--functions" in arguments else 0)
+        print(f"{name}: {counts[name]} instructions per message", flush=True)
+    with open(BASELINE) as file:
+        baseline = json.load(file)
+    if "--write" in arguments:
+        baseline["instructions_per_message"] |= counts
+        with open(BASELINE, "w") as file:
+            file.write(json.dumps(baseline, indent=2) + "\n")
+    if "--check" in arguments and not all([is_within(baseline, name, counts[name]) for name in names]):
+        sys.exit(1)
+
+
+def is_within(baseline, name, counted):
+    expected, tolerance = baseline["instructions_per_message"][name], baseline["tolerance_percent"]
+    change = 100 * (counted - expected) / expected
+    if change < -tolerance:
+        print(f"{name}: {-change:.1f} % less than the baseline; lower it with --write")
+    if change > tolerance:
+        print(f"{name}: {change:.1f} % more than the baseline of {expected}, tolerance {tolerance} %")
+    return change <= tolerance
+
+
+main()
