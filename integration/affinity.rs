@@ -36,7 +36,9 @@ fn the_first_message_of_a_client_selects_its_endpoint() {
     let upstreams = three();
     let settings = settings(&upstreams.each_ref())
         .with(r#"upstream.echo.balance = "hash""#)
-        .with(r#"upstream.echo.hash = "message:join.room""#);
+        .with(r#"upstream.echo.hash = "message:join.room""#)
+        // The first message has as long.
+        .with(r#"upstream.echo.connect_timeout = "1m""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let join = |room: usize| {
         let mut client = proxy.client();
@@ -67,7 +69,7 @@ fn a_client_that_sends_nothing_is_connected_after_a_while() {
     let settings = settings(&upstreams.each_ref())
         .with(r#"upstream.echo.balance = "hash""#)
         .with(r#"upstream.echo.hash = "message""#)
-        .with(r#"upstream.echo.connect_timeout = "300ms""#);
+        .with(r#"upstream.echo.connect_timeout = "2s""#);
     let proxy = Proxy::start(&settings);
     let mut client = proxy.client();
     wait_for("a connection", PATIENCE, || upstreams.iter().map(TestUpstream::live).sum::<usize>() == 1);

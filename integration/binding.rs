@@ -24,9 +24,13 @@ fn addresses(proxy: &Proxy, name: &str) -> Vec<SocketAddr> {
     found.map(|(_, address)| address.parse().unwrap()).collect()
 }
 
-/// A port that is free on all addresses.
-fn free_port() -> u16 {
-    TcpListener::bind("[::]:0").unwrap().local_addr().unwrap().port()
+/// A port that is free on all addresses. The socket keeps it from others, and does not listen.
+fn free_port() -> (u16, socket2::Socket) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (address.port(), socket)
 }
 
 fn listening_on(upstream: &TestUpstream, bind: &str) -> Settings {
@@ -97,7 +101,7 @@ fn wildcard_addresses_of_both_families_can_be_listed_together() {
         return;
     }
     let upstream = TestUpstream::echo();
-    let port = free_port();
+    let (port, _held) = free_port();
     let _proxy = Proxy::start(&listening_on(&upstream, &format!(r#"["0.0.0.0:{port}", "[::]:{port}"]"#)));
     for host in ["127.0.0.1", "::1"] {
         let address = SocketAddr::new(host.parse().unwrap(), port);

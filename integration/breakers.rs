@@ -6,21 +6,12 @@ use crate::harness::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Asserts that handshakes are never ahead of `rate` per second, after a tenth of a second's handshakes at once and one
-/// more. `seen` has numbers of handshakes, and the time since the first one was allowed, taken after the number. A busy
-/// machine delays handshakes, and only that.
-#[track_caller]
-fn assert_paced(seen: &[(usize, Duration)], rate: usize) {
-    for (handshakes, time) in seen {
-        let most = rate as f64 * time.as_secs_f64() + (rate / 10 + 1) as f64;
-        assert!(*handshakes as f64 <= most, "{handshakes} handshakes after {time:?}");
-    }
-}
-
 #[test]
 fn an_endpoint_gets_no_more_dials_per_second_than_its_rate() {
     const RATE: usize = 40;
     const SESSIONS: usize = 60;
+    /// A tenth of a second's handshakes at once, and one more.
+    const BURST: usize = RATE / 10 + 1;
     let upstream = TestUpstream::echo();
     let settings = Settings::request(&upstream.url()).with(&format!("upstream.echo.breaker.rate = {RATE}"));
     let proxy = Proxy::start(&settings).expect_restarts();
@@ -32,7 +23,7 @@ fn an_endpoint_gets_no_more_dials_per_second_than_its_rate() {
             client
         })
         .collect();
-    assert_paced(&seen, RATE);
+    assert_paced(&seen, RATE, BURST);
     upstream.stop(Death::Reset);
     proxy.wait_log("endpoint down upstream=echo");
     let (before, mut seen, start) = (upstream.handshakes(), Vec::new(), Instant::now());
@@ -42,9 +33,10 @@ fn an_endpoint_gets_no_more_dials_per_second_than_its_rate() {
         upstream.live() == SESSIONS
     });
     println!("{SESSIONS} sessions after {:?}", start.elapsed());
-    assert_paced(&seen, RATE);
+    assert_paced(&seen, RATE, BURST);
     assert!(start.elapsed() >= SECOND, "60 sessions at 40 a second");
-    assert!(clients.iter_mut().all(|client| client.ask("hello") == "hello"));
+    // The upstream has the last connection before the proxy.
+    wait_for("all to work", PATIENCE, || clients.iter_mut().all(|client| client.ask("hello") == "hello"));
 }
 
 #[test]
@@ -52,14 +44,14 @@ fn a_session_that_waits_for_room_gets_the_place_of_one_that_ends() {
     let upstream = TestUpstream::echo();
     let settings = Settings::request(&upstream.url())
         .with("upstream.echo.breaker.sessions = 1")
-        .with(r#"upstream.echo.connect_timeout = "100ms""#)
+        .with(r#"upstream.echo.connect_timeout = "1s""#)
         .with(r#"upstream.echo.restart = { min = "1s", max = "60s" }"#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let first = proxy.client();
     let mut second = proxy.client();
     // The first attempt waits for `connect_timeout`; those after it fail at once.
     proxy.wait_log(
-        "connector restart session=1:1 upstream=echo attempt=1 *reason=\"no connection within 100ms\"",
+        "connector restart session=1:1 upstream=echo attempt=1 *reason=\"no connection within 1s\"",
     );
     let line =
         "connector restart session=1:1 upstream=echo attempt=2 *no endpoint takes another connection now";
@@ -81,13 +73,15 @@ fn an_attempt_takes_no_longer_than_connect_timeout_however_many_endpoints_hang()
     let urls: Vec<_> = hanging.iter().map(TestUpstream::url).collect();
     let settings = Settings::plain("ws://unused")
         .endpoints(&format!("{urls:?}"))
-        .with(r#"upstream.echo.connect_timeout = "800ms""#)
-        .on_route(r#"dial_before_accept = "1600ms""#)
+        .with(r#"upstream.echo.connect_timeout = "2s""#)
+        .on_route(r#"dial_before_accept = "5s""#)
         .on_route(r#"on_upstream_loss = "close""#);
     let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint");
     let start = Instant::now();
-    // With `connect_timeout` for each endpoint, the attempt would take 2.4 s, and the client would be accepted before.
+    // With `connect_timeout` for each endpoint, the attempt would take 6 s, and the client would be accepted before.
     assert_eq!(Opening::new(proxy.addr()).refused().status(), 504);
-    assert!(start.elapsed() >= Duration::from_millis(800), "{:?}", start.elapsed());
-    assert_eq!(hanging.iter().map(TestUpstream::handshakes).sum::<usize>(), 3, "each is tried");
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    wait_for("each to be tried", PATIENCE, || {
+        hanging.iter().map(TestUpstream::handshakes).sum::<usize>() == hanging.len()
+    });
 }

@@ -73,21 +73,22 @@ fn a_websocket_check_is_a_handshake_a_ping_and_a_close() {
 #[test]
 fn the_log_says_what_a_websocket_check_missed() {
     let cases = [
-        (Answer::Accept, "health check failed: no pong within 200ms"),
-        (Answer::Refuse(500), "handshake refused with status 500"),
-        (Answer::Silent, "no connection within 200ms"),
-        (Answer::WrongKey, "handshake failed: wrong accept key"),
+        (Answer::Accept, "1s", "health check failed: no pong within 1s"),
+        (Answer::Refuse(500), "1m", "handshake refused with status 500"),
+        (Answer::Silent, "1s", "no connection within 1s"),
+        (Answer::WrongKey, "1m", "handshake failed: wrong accept key"),
         (
             Answer::AcceptWith("Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+            "1m",
             "handshake failed: extension was not offered",
         ),
     ];
-    for (answer, reason) in cases {
+    for (answer, timeout, reason) in cases {
         let upstreams = two();
         upstreams[0].ignore_pings();
         upstreams[0].set_answer_at("/probe", answer);
-        let health = r#"probe = "websocket", path = "/probe", timeout = "200ms""#;
-        let proxy = Proxy::start(&settings(&upstreams, health)).expect("endpoint down");
+        let health = format!(r#"probe = "websocket", path = "/probe", timeout = "{timeout}""#);
+        let proxy = Proxy::start(&settings(&upstreams, &health)).expect("endpoint down");
         proxy.wait_log(&format!("endpoint down upstream=echo *reason=\"{reason}\""));
         assert!(serves(&proxy, "1"), "{reason}");
     }
@@ -97,9 +98,9 @@ fn the_log_says_what_a_websocket_check_missed() {
 fn a_check_that_gets_no_answer_ends_in_time() {
     let upstreams = two();
     upstreams[0].set_answer_at("/health", Answer::Silent);
-    let health = r#"probe = "http", path = "/health", timeout = "150ms""#;
+    let health = r#"probe = "http", path = "/health", timeout = "1s""#;
     let proxy = Proxy::start(&settings(&upstreams, health)).expect("endpoint down");
-    proxy.wait_log("endpoint down upstream=echo *reason=\"health check failed: no answer within 150ms\"");
+    proxy.wait_log("endpoint down upstream=echo *reason=\"health check failed: no answer within 1s\"");
 }
 
 /// A server that listens and refuses all handshakes while it starts is dialed by no session.

@@ -79,7 +79,7 @@ fn a_balancer_that_speaks_for_itself_keeps_its_address() {
 #[test]
 fn a_connection_without_the_required_header_is_closed_with_a_log_line() {
     let upstream = TestUpstream::echo();
-    let settings = behind(&upstream.url(), "required").with(r#"listener.ws.handshake_timeout = "1s""#);
+    let settings = behind(&upstream.url(), "required").with(r#"listener.ws.handshake_timeout = "3s""#);
     let proxy =
         Proxy::start(&settings).expect("client closed before its request").expect("client refused again");
     let line = |reason: &str| {

@@ -4,14 +4,26 @@
 use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
+    sync::OnceLock,
+    time::{Duration, Instant},
 };
 
 use crate::harness::*;
 
-/// Occupies the default address of `admin.bind` until the guard is dropped. `None` if another process
-/// occupies it already.
-fn take_admin_port() -> Option<TcpListener> {
-    TcpListener::bind("127.0.0.1:9140").ok()
+/// Occupies the default address of `admin.bind` for the rest of all tests, unless another process has occupied it for
+/// long.
+fn take_admin_port() {
+    static TAKEN: OnceLock<Option<TcpListener>> = OnceLock::new();
+    let end = Instant::now() + PATIENCE;
+    let take = || TcpListener::bind("127.0.0.1:9140").ok();
+    TAKEN.get_or_init(|| {
+        let mut taken = take();
+        while taken.is_none() && Instant::now() < end {
+            pause(Duration::from_millis(3));
+            taken = take();
+        }
+        taken
+    });
 }
 
 const ANY_ADMIN: (&str, &str) = ("TOWLINE__ADMIN__BIND", "127.0.0.1:0");
@@ -95,7 +107,7 @@ fn a_wrong_flag_is_reported_as_a_wrong_setting() {
 #[test]
 fn a_taken_admin_port_prevents_the_start_only_if_it_is_configured() {
     let upstream = TestUpstream::echo();
-    let _taken = take_admin_port();
+    take_admin_port();
     let folder = tempfile::tempdir().unwrap();
     let args = ["run", "--listen", "127.0.0.1:0", "--to", &upstream.url()];
     let program = Program::start(&args, &[], folder.path());
@@ -128,7 +140,8 @@ fn demo_ports(listener: &str, upstream: &str) -> [(&'static str, String); 2] {
 
 #[test]
 fn the_demo_runs_in_any_folder_and_with_the_admin_port_taken() {
-    let (upstream, _taken) = (Port::take(), take_admin_port());
+    take_admin_port();
+    let upstream = Port::take();
     let folder = tempfile::tempdir().unwrap();
     let ports = demo_ports("127.0.0.1:0", &upstream.addr().to_string());
     let env: Vec<_> = ports.iter().map(|(name, text)| (*name, text.as_str())).collect();
@@ -144,12 +157,11 @@ fn the_demo_runs_in_any_folder_and_with_the_admin_port_taken() {
 
 #[test]
 fn the_error_about_a_taken_demo_port_says_how_to_choose_another() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (taken, free) = (taken.local_addr().unwrap().to_string(), Port::take().addr().to_string());
+    let (listening, port) = (TcpListener::bind("127.0.0.1:0").unwrap(), Port::take());
+    let (taken, free) = (listening.local_addr().unwrap().to_string(), port.addr().to_string());
     for (listener, upstream, variable) in
         [(&taken, &free, "TOWLINE__LISTENER__WS__BIND"), (&free, &taken, "TOWLINE__UPSTREAM__ECHO__URL")]
     {
-        let _held = TcpListener::bind(&taken);
         let ports = demo_ports(listener, upstream);
         let env: Vec<_> = ports.iter().map(|(name, text)| (*name, text.as_str())).collect();
         let finished = Program::finish(&["demo"], &[&env[..], &[ANY_ADMIN]].concat(), Path::new("/"));

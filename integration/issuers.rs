@@ -191,9 +191,8 @@ fn a_new_key_without_an_id_is_fetched_too() {
 #[test]
 fn without_keys_clients_get_503_until_there_are_some() {
     let (upstream, key) = (TestUpstream::echo(), Key::new("a"));
-    // The port is free again at once, and nothing listens on it.
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{addr}/keys?tenant=hidden");
+    let port = Port::take();
+    let url = format!("http://{}/keys?tenant=hidden", port.addr());
     let proxy =
         Proxy::start(&settings(&upstream, &url, "")).expect("client refused").expect("keys not fetched");
     let opening = Opening::new(proxy.addr()).header("Authorization", &format!("Bearer {}", key.token()));
@@ -203,7 +202,7 @@ fn without_keys_clients_get_503_until_there_are_some() {
     assert_eq!(Opening::new(proxy.addr()).refused().status(), 401, "no credential");
     let line = proxy.wait_log("keys not fetched auth=users *reason=");
     assert!(!line.contains("hidden"), "{line}");
-    let _issuer = Issuer::on(TcpListener::bind(addr).unwrap(), key.set());
+    let _issuer = Issuer::on(port.listen(), key.set());
     wait_for("the issuer is up", DEADLINE, || status(&proxy, &key.token()) == 101);
 }
 
@@ -266,6 +265,8 @@ fn changed_roots_of_an_issuer_are_read_again() {
     std::fs::copy(stranger.file(), &ca).unwrap();
     let settings = settings(&upstream, &url, &format!(", ca = {ca:?}"));
     let proxy = Proxy::start(&settings).expect("client refused").expect("keys not fetched");
+    // The file may be read while it is written.
+    let proxy = proxy.expect("certificate files refused");
     proxy.wait_log("keys not fetched auth=users");
     std::fs::copy(authority.file(), &ca).unwrap();
     proxy.wait_log("certificates changed auth=users");

@@ -113,12 +113,15 @@ fn a_lower_tier_is_used_only_while_the_upper_one_is_down() {
     let proxy = Proxy::start(&settings(&tiers)).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("who"), "0");
-    main.stop(Death::Reset);
+    main.set(|_, _| ());
     client.text("who");
+    main.conn(0).wait_messages(2);
+    main.stop(Death::Reset);
     let (error, _) = client.recv_error();
     assert!(error.contains(&main.url()), "the error names the server of the connection: {error}");
     wait_for("the spare", PATIENCE, || client.ask("who") == "1");
     assert_eq!(proxy.client().ask("who"), "1");
+    main.set(|conn, _| conn.text("0"));
     main.start();
     wait_for("the main one for new clients", PATIENCE, || proxy.client().ask("who") == "0");
     assert_eq!(client.ask("who"), "1", "a session stays where it is");
@@ -203,6 +206,7 @@ fn an_endpoint_that_refuses_connections_is_dialed_once() {
         Proxy::start(&settings(&list(upstreams.iter().zip([""; 3])))).expect("endpoint down upstream=echo");
     let _clients: Vec<_> = (0..30).map(|_| proxy.client()).collect();
     assert_eq!(live(&upstreams), [0, 15, 15]);
+    proxy.wait_log("endpoint down");
     assert_eq!(proxy.count_log("endpoint down"), 1);
     assert_eq!(proxy.count_log("connector restart"), 0, "no client notices");
 }
@@ -213,7 +217,7 @@ fn an_endpoint_that_hangs_delays_few_clients() {
     let upstreams = three();
     upstreams[0].set_answer(Answer::Silent);
     let settings = settings(&list(upstreams.iter().zip([""; 3])))
-        .with(r#"upstream.echo.connect_timeout = "600ms""#)
+        .with(r#"upstream.echo.connect_timeout = "1200ms""#)
         .on_route(r#"dial_before_accept = "5s""#);
     let proxy = Proxy::start(&settings).expect("endpoint ejected");
     let mut clients: Vec<_> = (0..40).map(|_| proxy.client()).collect();
@@ -222,7 +226,7 @@ fn an_endpoint_that_hangs_delays_few_clients() {
     // Five failures in a row eject it for 30 s.
     assert_eq!(upstreams[0].handshakes(), 5);
     proxy.wait_log(
-        "endpoint ejected upstream=echo endpoint=*for=30000ms reason=\"no connection within 300ms\"",
+        "endpoint ejected upstream=echo endpoint=*for=30000ms reason=\"no connection within 600ms\"",
     );
     assert_eq!(proxy.count_log("connector restart"), 0, "each client is served by its first attempt");
 }
@@ -236,7 +240,7 @@ fn a_slow_handshake_is_no_failure() {
         let clients: Vec<_> = (0..8).map(|_| scope.spawn(|| proxy.client().ask("who"))).collect();
         wait_for("all dials", PATIENCE, || slow.handshakes() == 8);
         // A tenth of `connect_timeout`.
-        pause(Duration::from_millis(200));
+        pause(Duration::from_secs(1));
         slow.set_answer(Answer::Accept);
         assert!(clients.into_iter().all(|client| client.join().unwrap() == "0"));
     });
@@ -274,7 +278,7 @@ fn an_endpoint_that_flaps_harms_only_its_own_sessions() {
     }
     wait_for("all to be served", PATIENCE, || clients.iter_mut().all(|client| client.ask("who").len() == 1));
     println!("{errors} messages failed in {FLAPS} outages");
-    assert_eq!(live(&upstreams).iter().sum::<usize>(), 30);
+    wait_for("the probes to be closed", PATIENCE, || live(&upstreams).iter().sum::<usize>() == 30);
     assert!(proxy.count_log("endpoint down") <= FLAPS && errors <= 10 * FLAPS);
 }
 
@@ -314,15 +318,11 @@ fn reconnects_that_fail_over_keep_the_pace() {
     let (mut seen, start) = (Vec::new(), Instant::now());
     main.kill_all(Death::Reset);
     wait_for("all to move", PATIENCE, || {
-        seen.push((start.elapsed(), main.handshakes() + spare.handshakes() - before));
+        seen.push((main.handshakes() + spare.handshakes() - before, start.elapsed()));
         spare.live() == SESSIONS
     });
-    assert!(seen.last().unwrap().1 >= 2 * SESSIONS, "each tries both");
-    for (from, dials) in &seen {
-        let second = seen.iter().take_while(|(until, _)| *until <= *from + Duration::from_secs(1)).last();
-        let dials = second.unwrap().1 - dials;
-        assert!(dials <= RATE + RATE / 10 + 1, "{dials} dials in a second");
-    }
+    assert!(seen.last().unwrap().0 >= 2 * SESSIONS, "each tries both");
+    assert_paced(&seen, RATE, RATE / 10 + 1);
 }
 
 /// The error for a message in flight follows the kill of its endpoint, not `reply_timeout`. docs/upstreams.md has

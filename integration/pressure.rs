@@ -19,6 +19,7 @@ fn a_flood_to_an_upstream_that_does_not_answer_is_pushed_back() {
     let before = proxy.resident_kib();
     let mut raw = Raw::upgraded(proxy.addr());
     assert!(raw.flood(1000, MUCH) < MUCH);
+    wait_for("the first ones", PATIENCE, || upstream.received() >= 8);
     assert_eq!(upstream.received(), 8, "no more than `max_in_flight` await their replies");
     assert!(proxy.resident_kib() < before + LITTLE_KIB);
 }
@@ -69,7 +70,7 @@ fn losses_leave_no_descriptor_and_no_connection() {
         proxy.wait_ups(number + 2);
     }
     wait_for("descriptors to be closed", PATIENCE, || proxy.descriptors() <= before);
-    assert_eq!(upstream.live(), 1);
+    wait_for("connections to be closed", PATIENCE, || upstream.live() == 1);
 }
 
 /// The upstream stops reading and dies. In stream mode, one error reply names the last event written, and

@@ -12,11 +12,6 @@ use std::{
 
 use crate::harness::*;
 
-/// An address that nothing uses at the moment.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
 fn settings(upstream: &TestUpstream, address: SocketAddr) -> Settings {
     Settings::request(&upstream.url()).with(&format!("listener.ws.bind = \"{address}\""))
 }
@@ -70,8 +65,9 @@ fn a_socket_that_the_process_inherits_is_used_and_its_clients_have_waited() {
 #[test]
 fn a_new_process_takes_over_and_no_handshake_fails() {
     let upstream = TestUpstream::echo();
-    let address = free();
-    let settings = settings(&upstream, address).with(&format!("admin.bind = \"{}\"", free()));
+    let [port, admin] = [Port::take(), Port::take()];
+    let address = port.addr();
+    let settings = settings(&upstream, address).with(&format!("admin.bind = \"{}\"", admin.addr()));
     let mut proxy = Proxy::start(&settings);
     let mut old = proxy.client();
     assert_eq!(old.ask("hello"), "hello");
@@ -119,7 +115,8 @@ fn a_new_process_takes_over_and_no_handshake_fails() {
 #[test]
 fn a_new_process_that_fails_changes_nothing() {
     let upstream = TestUpstream::echo();
-    let settings = settings(&upstream, free());
+    let port = Port::take();
+    let settings = settings(&upstream, port.addr());
     let proxy = Proxy::start(&settings).expect("hand-over failed").expect("1 error in the settings");
     proxy.rewrite(&settings.with("listener.ws.codec = \"wrong\""));
     proxy.signal("USR2");

@@ -114,7 +114,8 @@ fn without_upstream_the_only_offered_subprotocol_is_chosen() {
     upstream.start();
     proxy.wait_ups(1);
     assert_eq!(client.ask("hello"), "hello");
-    let known = Settings::request(&Port::take().url()).on_route(r#"subprotocols = ["x"]"#);
+    let nobody = Port::take();
+    let known = Settings::request(&nobody.url()).on_route(r#"subprotocols = ["x"]"#);
     let proxy = Proxy::start(&known).expect_restarts();
     assert_eq!(Opening::new(proxy.addr()).protocols("mqtt").open().protocol(), None);
 }

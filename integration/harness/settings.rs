@@ -13,6 +13,10 @@ pub struct Settings {
 const FAST: &str = "{ min = \"20ms\", max = \"100ms\", max_restarts = 100000, window = \"60s\", probe = \"100ms\", \
                     rate = 5000 }";
 
+/// How long a dial may take, and how long a client waits for it: long enough for a slow machine, on which a test that
+/// expects the connection to be there when its client is accepted would fail otherwise.
+const DIALING: &str = "10s";
+
 impl Settings {
     /// Settings with only the admin address and the times of the drain.
     pub fn bare() -> Self {
@@ -78,10 +82,11 @@ impl Settings {
         self.with(&format!("upstream.echo.endpoints_file = {path:?}"))
     }
 
-    /// Adds an upstream. If a route keeps its clients, its reconnects have short delays.
+    /// Adds an upstream. If a route keeps its clients, its reconnects have short delays. A dial has as long as a test can
+    /// wait for.
     pub fn upstream(self, name: &str, url: &str) -> Self {
         self.with(&format!(r#"upstream.{name}.url = "{url}""#))
-            .with(&format!(r#"upstream.{name}.connect_timeout = "2s""#))
+            .with(&format!(r#"upstream.{name}.connect_timeout = "{DIALING}""#))
             .with(&format!("upstream.{name}.restart = {FAST}"))
     }
 
@@ -140,6 +145,10 @@ impl Settings {
             if !route.iter().any(|(key, _)| key == "origins" || key.starts_with("answer")) {
                 // Without it, each start would log a warning.
                 text += "origins = [\"*\"]\n";
+            }
+            let has = |wanted: &str| route.iter().any(|(key, _)| key == wanted);
+            if has("upstream") && !has("dial_before_accept") {
+                text += &format!("dial_before_accept = \"{DIALING}\"\n");
             }
             for (key, value) in route {
                 text += &format!("{key} = {value}\n");

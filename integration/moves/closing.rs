@@ -54,7 +54,7 @@ impl Leaving {
 fn a_client_that_pauses_during_a_move_gets_all_that_the_upstream_sends() {
     // More than the buffers of all sockets.
     const COUNT: usize = 640;
-    let mut leaving = Leaving::start("100ms");
+    let mut leaving = Leaving::start("1s");
     let sent = Arc::new(AtomicUsize::new(0));
     let (conn, counter) = (Arc::clone(&leaving.first), Arc::clone(&sent));
     let sending = std::thread::spawn(move || {
@@ -65,7 +65,7 @@ fn a_client_that_pauses_during_a_move_gets_all_that_the_upstream_sends() {
         conn.die(Death::Close(1001, ""));
     });
     // Several times `close_timeout`.
-    let is_blocked = || measure_for(Duration::from_secs(1), || sent.load(SeqCst)) == 0;
+    let is_blocked = || measure_for(Duration::from_secs(3), || sent.load(SeqCst)) == 0;
     wait_for("the upstream to be blocked", PATIENCE, is_blocked);
     assert!(sent.load(SeqCst) < COUNT);
     for _ in 0..COUNT {

@@ -1,8 +1,8 @@
 //! Listeners that open, close and move, and their limits.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 
-use crate::harness::{Client, Opening, PATIENCE, Proxy, Settings, wait_for};
+use crate::harness::{Client, Opening, PATIENCE, Port, Proxy, Settings, wait_for};
 
 /// Settings with these listeners, each with its keys. Each answers with the id of its listener.
 fn listeners(all: &[(&str, &str)]) -> Settings {
@@ -12,11 +12,6 @@ fn listeners(all: &[(&str, &str)]) -> Settings {
     all.iter().fold(settings, |settings, (name, keys)| {
         keys.split("; ").fold(settings, |settings, key| settings.with(&format!("listener.{name}.{key}")))
     })
-}
-
-/// A free address.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 fn bind(address: SocketAddr) -> String {
@@ -30,7 +25,8 @@ fn wait_closed(address: SocketAddr) {
 
 #[test]
 fn an_address_that_is_spelled_in_another_way_stays_open_in_later_reloads() {
-    let address = free();
+    let port = Port::take();
+    let address = port.addr();
     let proxy = Proxy::start(&listeners(&[("a", &bind(address))]));
     let other = listeners(&[("a", &format!("bind = \"localhost:{}\"", address.port()))]);
     proxy.reload(&other);
@@ -42,7 +38,8 @@ fn an_address_that_is_spelled_in_another_way_stays_open_in_later_reloads() {
 
 #[test]
 fn listeners_open_and_close_and_keep_their_numbers() {
-    let (a, b) = (bind(free()), bind(free()));
+    let ports = [(); 3].map(|()| Port::take());
+    let [a, b, c] = ports.each_ref().map(|port| bind(port.addr()));
     let proxy = Proxy::start(&listeners(&[("a", &a)]));
     let mut first = proxy.client();
     assert_eq!(first.ask("?"), "1:0");
@@ -56,7 +53,7 @@ fn listeners_open_and_close_and_keep_their_numbers() {
     wait_closed(proxy.listener("a"));
     // The sessions of the listener that is gone continue, and its ids are not used again.
     assert_eq!((first.ask("?"), second.ask("?")), ("1:0".to_owned(), "2:0".to_owned()));
-    proxy.reload(&listeners(&[("c", &bind(free())), ("a", &a)]));
+    proxy.reload(&listeners(&[("c", &c), ("a", &a)]));
     assert_eq!(proxy.client().ask("?"), "1:2");
     assert_eq!(Client::connect(proxy.listener("c")).ask("?"), "3:0");
     assert_eq!((first.ask("?"), second.ask("?")), ("1:0".to_owned(), "2:0".to_owned()));
@@ -64,7 +61,8 @@ fn listeners_open_and_close_and_keep_their_numbers() {
 
 #[test]
 fn another_address_opens_and_the_old_one_closes() {
-    let (before, after) = (free(), free());
+    let ports = [(); 2].map(|()| Port::take());
+    let [before, after] = ports.each_ref().map(Port::addr);
     let proxy = Proxy::start(&listeners(&[("a", &bind(before))]));
     let mut old = Client::connect(before);
     proxy.reload(&listeners(&[("a", &bind(after))]));
@@ -82,14 +80,16 @@ fn a_listener_with_port_0_keeps_its_port() {
     let before = proxy.addr();
     proxy.reload(&listeners(&[("a", "bind = \"127.0.0.1:0\"; max_sessions = 5")]));
     assert_eq!(Client::connect(before).ask("?"), "1:0");
-    let more = format!("bind = [\"127.0.0.1:0\", \"{}\"]", free());
+    let port = Port::take();
+    let more = format!("bind = [\"127.0.0.1:0\", \"{}\"]", port.addr());
     proxy.reload(&listeners(&[("a", &more)]));
     assert_eq!(Client::connect(before).ask("?"), "1:1");
 }
 
 #[test]
 fn an_address_stays_open_when_listeners_swap_or_rename_it() {
-    let (one, two) = (free(), free());
+    let ports = [(); 2].map(|()| Port::take());
+    let [one, two] = ports.each_ref().map(Port::addr);
     let proxy = Proxy::start(&listeners(&[("a", &bind(one)), ("b", &bind(two))]));
     proxy.reload(&listeners(&[("a", &bind(two)), ("b", &bind(one))]));
     assert_eq!(
@@ -105,11 +105,12 @@ fn an_address_stays_open_when_listeners_swap_or_rename_it() {
 
 #[test]
 fn an_address_in_use_changes_nothing() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (a, b) = (free(), free());
+    let ports = [(); 3].map(|()| Port::take());
+    let [a, b, c] = ports.each_ref().map(Port::addr);
+    let taken = ports[2].listen();
     let proxy = Proxy::start(&listeners(&[("a", &bind(a))])).expect("reload failed").expect("reload problem");
     let mut old = Client::connect(a);
-    let broken = listeners(&[("c", &bind(b)), ("b", &bind(taken.local_addr().unwrap()))]);
+    let broken = listeners(&[("c", &bind(b)), ("b", &bind(c))]);
     let problems = proxy.reload_broken(&broken);
     assert!(
         problems[0].contains("cannot listen on") && problems[0].contains("(listener.b.bind)"),
@@ -118,6 +119,8 @@ fn an_address_in_use_changes_nothing() {
     assert!(TcpStream::connect(b).is_err(), "the address that was free is closed again");
     assert_eq!((old.ask("?"), Client::connect(a).ask("?")), ("1:0".to_owned(), "1:1".to_owned()));
     drop(taken);
+    // A process that another test starts may have the listener for a moment longer.
+    wait_closed(c);
     proxy.reload(&broken);
     wait_closed(a);
     assert_eq!(Client::connect(b).ask("?"), "2:0");
@@ -125,7 +128,8 @@ fn an_address_in_use_changes_nothing() {
 
 #[test]
 fn limits_change_while_sessions_use_them() {
-    let address = free();
+    let port = Port::take();
+    let address = port.addr();
     let with = |keys: &str| listeners(&[("a", &format!("{}{keys}", bind(address)))]);
     let proxy = Proxy::start(&with("")).expect("client refused");
     let mut live: Vec<_> = (0..3).map(|_| Client::connect(address)).collect();

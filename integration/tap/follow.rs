@@ -103,8 +103,10 @@ fn filters_choose_by_session_listener_route_and_condition() {
     assert_eq!(one.line()["event"], "1:1:0");
     let lines = where_.until_outcome("1:1:0");
     assert_eq!(places(&lines), ["from_client request", "outcome answered"]);
-    assert_eq!(last.line()["event"], "1:0:0");
-    assert_eq!(last.line()["event"], "1:1:0");
+    // The sessions may run on different threads.
+    let mut events = [(); 2].map(|()| last.line()["event"].to_string());
+    events.sort();
+    assert_eq!(events, ["\"1:0:0\"", "\"1:1:0\""]);
     none.child.kill().unwrap();
     assert_eq!(none.rest().0, "");
 }

@@ -10,8 +10,8 @@ fn recorded(proxy: &Proxy, options: &[&str], work: impl FnOnce()) -> (tempfile::
     let mut tap = Tap::open(proxy, &options);
     work();
     // The last session's last outcome.
-    let last = format!("{}:0", proxy.count_log("session opened") - 1);
-    tap.until_outcome(&format!("1:{last}"));
+    let last = proxy.scrape().sum("towline_sessions_total", &[]) - 1.0;
+    tap.until_outcome(&format!("1:{last}:0"));
     let (_, errors, code) = tap.end();
     assert_eq!(code, Some(0), "{errors}");
     (folder, file)
@@ -61,7 +61,7 @@ fn a_replay_reports_what_differs() {
          select event from in where event.n == 2 into out;",
     );
     let changed = Proxy::start(&changed);
-    let replayed = replay(&file, &changed, &["--speed", "fast", "--timeout", "500ms", "--json"]);
+    let replayed = replay(&file, &changed, &["--speed", "fast", "--timeout", "2s", "--json"]);
     assert_eq!(replayed.code, Some(1), "{}{}", replayed.stdout, replayed.stderr);
     let report: Value = serde_json::from_str(&replayed.stdout).unwrap();
     let differences: Vec<_> = report["differences"].as_array().unwrap().iter().collect();
@@ -70,7 +70,7 @@ fn a_replay_reports_what_differs() {
         .map(|difference| (difference["event"].as_str().unwrap(), difference["difference"].as_str().unwrap()))
         .collect();
     assert_eq!(found, [("1:0:0", "content"), ("1:0:1", "outcome"), ("1:1:0", "missing")], "{report}");
-    let table = replay(&file, &changed, &["--speed", "fast", "--timeout", "500ms"]);
+    let table = replay(&file, &changed, &["--speed", "fast", "--timeout", "2s"]);
     assert_eq!(table.code, Some(1));
     assert!(table.stdout.contains("EVENT  DIFFERENCE  RECORDED"), "{}", table.stdout);
 }
