@@ -15,7 +15,7 @@ use crate::harness::*;
 const SESSIONS: usize = 1000;
 
 /// The window of the drain, long enough for a slow machine.
-const WINDOW: Duration = Duration::from_secs(4);
+const WINDOW: Duration = Duration::from_secs(8);
 
 /// How the connection of one client ended.
 struct Fate {
@@ -73,7 +73,7 @@ fn a_thousand_busy_sessions_are_closed_over_the_window_without_loss() {
     let upstream = TestUpstream::echo();
     let settings = Settings::request(&upstream.url())
         .with(&format!("drain.window = \"{}s\"", WINDOW.as_secs()))
-        .with(r#"drain.grace = "10s""#);
+        .with(r#"drain.grace = "30s""#);
     let mut proxy = Proxy::start(&settings);
     let asking = Arc::new(AtomicUsize::new(0));
     let clients: Vec<_> = (0..SESSIONS).map(|_| start(proxy.addr(), &asking)).collect();
@@ -94,8 +94,15 @@ fn a_thousand_busy_sessions_are_closed_over_the_window_without_loss() {
 
     let curve = curve(&fates, begun);
     println!("clients closed in each tenth of the window: {curve:?}");
-    // A tenth of the window has 100 closes on average; fewer than 50 or more than 150 in 1 of 10^6 runs.
-    assert!(curve.iter().all(|closed| (50..=150).contains(closed)), "{curve:?}");
+    // A busy machine closes clients late, and never early. A tenth of the window has 100 closes on average, and the first
+    // tenths have 80 more than that together in fewer than 1 of 10^6 runs.
+    let mut sum = 0;
+    for (tenth, closed) in curve.iter().enumerate() {
+        sum += closed;
+        assert!(sum <= 100 * (tenth + 1) + 80, "{sum} in {} tenths: {curve:?}", tenth + 1);
+    }
+    // A close may be a tenth of the window late.
+    assert!(curve[..9].iter().sum::<usize>() >= 700, "{curve:?}");
 }
 
 /// The number of clients closed in each tenth of the window. The last number includes those closed later.

@@ -13,11 +13,6 @@ use crate::harness::*;
 /// `close_timeout` of the listener in these tests.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The time that a slow machine may add to a deadline. This limit is on wall-clock time, because the process
-/// under test can only be observed from outside. It is generous, because a deadline that a flood disables
-/// would never pass.
-const SLACK: Duration = Duration::from_secs(3);
-
 /// A thread that sends `first`, then `again` repeatedly until the connection ends.
 struct Flood {
     stream: TcpStream,
@@ -49,10 +44,10 @@ impl Flood {
         Self::start(stream, Vec::new(), &Frame::client(TEXT, "").bytes())
     }
 
-    /// Waits until the peer ends the connection, and checks that it does so in time.
+    /// Waits until the peer ends the connection. A deadline that a flood disables never passes.
     #[track_caller]
     fn end(self) {
-        wait_for("the end of the flood", CLOSE_TIMEOUT + SLACK, || self.thread.is_finished());
+        wait_for("the end of the flood", CLOSE_TIMEOUT + PATIENCE, || self.thread.is_finished());
         self.thread.join().unwrap();
     }
 
@@ -108,7 +103,9 @@ fn a_client_that_sends_messages_after_our_close_frame_is_cut_off() {
 
 #[test]
 fn a_client_that_sends_garbage_after_our_close_frame_is_cut_off() {
-    is_cut_off(IDLE, 1002, |stream| Flood::start(stream, Vec::new(), &[0xff; 64]));
+    is_cut_off(r#"listener.ws.idle_timeout = "1h""#, 1002, |stream| {
+        Flood::start(stream, Vec::new(), &[0xff; 64])
+    });
 }
 
 #[test]
@@ -164,13 +161,15 @@ fn round_trip_beside(flood: fn(&TcpStream) -> Flood) -> Duration {
 }
 
 /// Compares two floods on the same machine. Without the bound on a turn, the flood of fragments delays the
-/// neighbour 40 times as long. `wire::flood_tests` tests the bound itself, in steps.
+/// neighbour 40 times as long, each time. `wire::flood_tests` tests the bound itself, in steps.
 #[test]
 fn a_flood_of_fragments_delays_a_neighbour_no_more_than_a_flood_of_messages() {
-    let (fragments, messages) =
-        (round_trip_beside(Flood::of_fragments), round_trip_beside(Flood::of_messages));
-    assert!(
-        fragments < 3 * messages + Duration::from_millis(30),
-        "beside fragments {fragments:?}, beside messages {messages:?}"
-    );
+    // The load of the machine may change between the two.
+    let mut seen = Vec::new();
+    let is_no_more = (0..5).any(|_| {
+        let pair = (round_trip_beside(Flood::of_fragments), round_trip_beside(Flood::of_messages));
+        seen.push(pair);
+        pair.0 < 3 * pair.1 + Duration::from_millis(30)
+    });
+    assert!(is_no_more, "beside fragments, and beside messages: {seen:?}");
 }

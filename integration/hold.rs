@@ -7,7 +7,7 @@ use std::{
 
 use crate::harness::*;
 
-const HOLD: &str = r#"upstream.echo.recovery.hold = "10s""#;
+const HOLD: &str = r#"upstream.echo.recovery.hold = "1m""#;
 
 /// Settings in request mode that hold messages.
 fn request(upstream: &TestUpstream) -> Settings {
@@ -155,6 +155,7 @@ fn a_message_that_is_held_too_long_fails_with_its_id() {
     let took = expect_three_to_fail(&mut client, &upstream);
     assert!(took >= Duration::from_millis(250), "{took:?}");
     upstream.start();
+    proxy.wait_ups(1);
     assert_eq!(client.ask("next"), "next");
     assert_eq!(upstream.conn(0).texts(), ["next"]);
     client.close(1000, "");
@@ -169,12 +170,12 @@ fn a_message_that_waits_too_long_for_the_first_connection_fails() {
     upstream.set_answer(Answer::Wait);
     let settings = Settings::request(&upstream.url())
         .with(r#"upstream.echo.recovery.hold = "300ms""#)
-        .with(r#"upstream.echo.connect_timeout = "20s""#)
+        .with(r#"upstream.echo.connect_timeout = "1h""#)
         .on_route(r#"dial_before_accept = "50ms""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     let took = expect_three_to_fail(&mut client, &upstream);
-    assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(10), "{took:?}");
+    assert!(took >= Duration::from_millis(250), "{took:?}");
     upstream.set_answer(Answer::Accept);
     proxy.wait_ups(1);
     assert_eq!(client.ask("next"), "next");
@@ -221,7 +222,7 @@ fn held_messages_fail_in_their_order_whether_or_not_their_protocol_has_words_for
 #[test]
 fn a_drain_waits_for_held_messages_within_its_grace() {
     let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
-    let mut proxy = Proxy::start(&request(&upstream).with(r#"drain.grace = "10s""#)).expect_restarts();
+    let mut proxy = Proxy::start(&request(&upstream).with(r#"drain.grace = "1m""#)).expect_restarts();
     let mut client = proxy.client();
     send(&mut client, 0..2);
     proxy.signal("TERM");
@@ -254,7 +255,7 @@ fn giving_up_fails_held_messages_where_it_closes_the_client() {
     let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
     let settings = request(&upstream)
         .with(r#"upstream.echo.on_give_up = "close""#)
-        .with(r#"upstream.echo.restart = { min = "50ms", max = "50ms", max_restarts = 3 }"#);
+        .with(r#"upstream.echo.restart = { min = "500ms", max = "500ms", max_restarts = 3 }"#);
     let proxy = Proxy::start(&settings).expect_restarts().expect("connector gave up");
     let mut client = proxy.client();
     send(&mut client, 0..2);
@@ -285,7 +286,7 @@ fn giving_up_keeps_held_messages_where_it_keeps_the_client() {
 fn on_a_route_without_error_replies_held_messages_arrive_and_expired_ones_close() {
     let upstream = TestUpstream::echo();
     let settings = Settings::plain(&upstream.url())
-        .with(r#"upstream.echo.recovery.hold = "400ms""#)
+        .with(r#"upstream.echo.recovery.hold = "2s""#)
         .on_route(r#"on_upstream_loss = "keep""#);
     let proxy = Proxy::start(&settings).expect_restarts().expect("event failed");
     let mut client = proxy.client();
@@ -408,11 +409,11 @@ fn order_survives_kills_under_load() {
 #[test]
 fn the_wait_for_a_connection_is_no_part_of_the_reply_timeout() {
     let upstream = TestUpstream::stopped(|conn, message| conn.send(message));
-    let settings = request(&upstream).with(r#"upstream.echo.reply_timeout = "500ms""#);
+    let settings = request(&upstream).with(r#"upstream.echo.reply_timeout = "1s""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     send(&mut client, 0..3);
-    pause(Duration::from_millis(1000));
+    pause(Duration::from_millis(1500));
     upstream.start();
     for text in numbers(0..3) {
         assert_eq!(client.recv_text(), text);

@@ -45,7 +45,7 @@ fn settings(upstreams: &[(&str, Protocol, &Double)]) -> Settings {
         settings = settings
             .upstream(name, &double.url())
             .with(&key(r#"ping_interval = "500ms""#))
-            .with(&key(r#"ping_timeout = "500ms""#))
+            .with(&key(r#"ping_timeout = "2s""#))
             .with(&key("on_upstream_close.pass = []"))
             .with(&key(r#"recovery.timeout = "20s""#))
             .with(&key(&format!("recovery.max_entries = {MAX_ENTRIES}")))

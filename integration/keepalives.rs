@@ -100,7 +100,8 @@ fn a_piece_of_a_packet_is_no_keepalive_during_a_replay() {
 #[test]
 fn heartbeats_reach_the_client_during_a_replay() {
     let upstream = TestUpstream::silent();
-    let proxy = Proxy::start(&Settings::recovering(&upstream.url(), CABLE)).expect_restarts();
+    let settings = Settings::recovering(&upstream.url(), CABLE);
+    let proxy = Proxy::start(&settings.with(r#"upstream.echo.recovery.timeout = "5m""#)).expect_restarts();
     let mut client = proxy.client();
     upstream.conn(0).text(r#"{"type":"welcome"}"#);
     assert_eq!(client.recv_text(), r#"{"type":"welcome"}"#);
@@ -118,11 +119,14 @@ fn heartbeats_reach_the_client_during_a_replay() {
 }
 
 /// After the upstream's own heartbeat, for longer than two intervals of 3 s, the client gets none from the proxy, apart
-/// from one that is on its way.
+/// from one that is on its way, and from those that follow an upstream's heartbeat which a busy machine delays.
 fn expect_no_heartbeat(upstream: &Conn, client: &mut Client) {
     let begun = Instant::now();
-    let (mut number, mut others) = (8, 0);
+    let (mut number, mut others, mut allowed) = (8, 0, 1);
+    let mut last = begun;
     while begun.elapsed() < Duration::from_secs(7) {
+        allowed += last.elapsed().as_secs() / 2;
+        last = Instant::now();
         upstream.text(&format!(r#"{{"type":"ping","message":{number}}}"#));
         loop {
             match client.recv_json()["message"].as_u64() {
@@ -133,7 +137,7 @@ fn expect_no_heartbeat(upstream: &Conn, client: &mut Client) {
         number += 1;
         pause(Duration::from_millis(100));
     }
-    assert!(others <= 1, "{others} heartbeats of the proxy");
+    assert!(others <= allowed, "{others} heartbeats of the proxy");
 }
 
 /// More bytes than the socket of a client that does not read, and one session, hold.

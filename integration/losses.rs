@@ -338,7 +338,9 @@ fn without_error_replies_too_many_messages_close_with_1008() {
     let settings = Settings::plain(&upstream.url()).with("listener.ws.rate.messages = 1");
     let proxy = Proxy::start(&settings).expect("event failed");
     let mut client = proxy.client();
-    (0..3).for_each(|_| client.text("x"));
+    // All at once, so that none comes a second later.
+    let frames = Frame::client(TEXT, "x").bytes().repeat(3);
+    std::io::Write::write_all(&mut client.sender(), &frames).unwrap();
     let reason = client.expect_closed(1008);
     assert_eq!(reason, "rate limit exceeded; event 1:0:1");
     let account = settled(&proxy, "1:0");

@@ -2,9 +2,9 @@
 
 use crate::harness::*;
 
-/// Settings in request mode with a reply timeout of half a second.
+/// Settings in request mode with a reply timeout of a second.
 fn impatient(url: &str) -> Settings {
-    Settings::request(url).with(r#"upstream.echo.reply_timeout = "500ms""#)
+    Settings::request(url).with(r#"upstream.echo.reply_timeout = "1s""#)
 }
 
 /// The error text `Error receiving reply from server URL: REASON`.
@@ -133,7 +133,7 @@ fn a_message_without_reply_is_an_error_and_the_late_reply_a_push() {
     let proxy = Proxy::start(&impatient(&upstream.url()));
     let mut client = proxy.client();
     client.text("a");
-    let error = receiving(&upstream, "no reply within 500ms");
+    let error = receiving(&upstream, "no reply within 1s");
     assert_eq!(client.recv_error(), (error.clone(), "1:0:0".into()));
     let conn = upstream.conn(0);
     client.text("b");

@@ -69,8 +69,10 @@ fn the_feed_sends_everything_and_then_what_changes() {
     let later = frame(&mut feed(&proxy).open());
     let history = later["upstreams"][0]["endpoints"][0]["history"].as_array().unwrap().clone();
     assert!(history.iter().any(|change| change[1] == "down"), "a later viewer sees the outage: {history:?}");
-    let restart = later["restarts"].as_array().unwrap().last().unwrap();
-    assert_eq!((&restart["session"], &restart["attempt"]), (&"1:0".into(), &1.into()));
+    // On a busy machine, a second attempt may fail too.
+    let restarts = later["restarts"].as_array().unwrap();
+    let is_first = |restart: &Value| (&restart["session"], &restart["attempt"]) == (&"1:0".into(), &1.into());
+    assert!(restarts.iter().any(is_first), "{restarts:?}");
 }
 
 /// Without the order in the feed, the page never offers to call it off.

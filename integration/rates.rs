@@ -88,9 +88,12 @@ fn the_sessions_of_an_address_share_its_rate() {
         let client = &mut clients[number % 2];
         replies += usize::from(!client.ask("hello").starts_with('{'));
     }
-    assert!((4..=4 + 1 + begun.elapsed().as_secs() as usize).contains(&replies), "{replies}");
+    let most = || 4 + 1 + begun.elapsed().as_secs() as usize;
+    assert!((4..=most()).contains(&replies), "{replies}");
     // Reconnecting does not reset the limit.
     drop(clients);
     proxy.wait_log("session closed session=1:1");
-    assert!(replies < 20 && proxy.client().ask("hello").starts_with('{'));
+    let mut client = proxy.client();
+    replies += (0..20).filter(|_| !client.ask("hello").starts_with('{')).count();
+    assert!(replies <= most(), "{replies}");
 }

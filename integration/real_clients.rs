@@ -179,7 +179,7 @@ fn curl_authenticates_in_each_way() {
 #[test]
 fn websocat_gets_a_notice_renews_and_is_closed() {
     let upstream = TestUpstream::echo();
-    let keys: Vec<_> = [now() + 6, now() + 9].iter().map(|end| format!("{KEY}:exp={end}")).collect();
+    let keys: Vec<_> = [now() + 9, now() + 14].iter().map(|end| format!("{KEY}:exp={end}")).collect();
     // Two keys of one subject: a file may have the second one later.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keys");
@@ -188,12 +188,14 @@ fn websocat_gets_a_notice_renews_and_is_closed() {
         .with(&format!("auth.keys.api_keys.file = {file:?}"))
         .with(r#"auth.keys.renew = { path = "type", value = "renew", token = "token" }"#)
         .on_route(r#"auth = ["keys"]"#)
-        .on_route(r#"session_expiry = { lead = "3s" }"#);
+        .on_route(r#"session_expiry = { lead = "4s" }"#);
     let proxy = Proxy::start(&settings);
     let mut websocat = Websocat::open_with(proxy.addr(), &["Authorization: Bearer test"]);
     websocat.type_line("hello");
     assert_eq!(websocat.line(), "hello");
-    fs::write(&file, format!("a:{}\n", keys[1])).unwrap();
+    // As a whole: a file that is empty for a moment revokes the key.
+    fs::write(folder.path().join("new"), format!("a:{}\n", keys[1])).unwrap();
+    fs::rename(folder.path().join("new"), &file).unwrap();
     proxy.wait_log("keys changed auth=keys");
     assert!(websocat.line().starts_with(r#"{"error":"session expires""#));
     websocat.type_line(r#"{"type":"renew","token":"test"}"#);

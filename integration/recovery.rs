@@ -254,7 +254,7 @@ fn a_rejected_login_ends_the_session_behind_its_message() {
 #[test]
 fn a_login_without_answer_ends_the_connection_and_the_next_one_begins_anew() {
     let upstream = TestUpstream::silent();
-    let settings = own(&upstream.url()).with(r#"upstream.echo.recovery.timeout = "200ms""#);
+    let settings = own(&upstream.url()).with(r#"upstream.echo.recovery.timeout = "1s""#);
     let proxy = Proxy::start(&settings).expect_restarts();
     let mut client = proxy.client();
     client.text(r#"{"op":"login"}"#);
@@ -264,7 +264,7 @@ fn a_login_without_answer_ends_the_connection_and_the_next_one_begins_anew() {
     upstream.conn(0).die(Death::Reset);
     heard(&upstream.conn(1), 1);
     assert_eq!(heard(&upstream.conn(2), 1), [r#"{"op":"login"}"#]);
-    proxy.wait_log("reason=\"the upstream did not answer the login of the replay within 200ms\"");
+    proxy.wait_log("reason=\"the upstream did not answer the login of the replay within 1s\"");
     upstream.conn(2).text(r#"{"op":"welcome"}"#);
     client.text(r#"{"op":"ping"}"#);
     assert_eq!(heard(&upstream.conn(2), 2)[1], r#"{"op":"ping"}"#);

@@ -137,7 +137,7 @@ fn a_body_of_16_kib_is_passed_on_and_a_larger_one_replaced() {
 fn a_body_that_never_ends_does_not_delay_the_answer() {
     // A wait for `connect_timeout` would outlast the client's patience.
     let scene = Scene::with(|settings| {
-        settings.on_route(r#"dial_before_accept = "300ms""#).with(r#"upstream.echo.connect_timeout = "60s""#)
+        settings.on_route(r#"dial_before_accept = "1s""#).with(r#"upstream.echo.connect_timeout = "60s""#)
     });
     for answer in [
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: 100\r\n\r\nthe beginning",
@@ -223,7 +223,7 @@ mod where_the_client_is_not_kept {
     fn scene() -> Scene {
         let upstream = TestUpstream::echo();
         let settings = Settings::plain(&upstream.url())
-            .with(r#"upstream.echo.connect_timeout = "300ms""#)
+            .with(r#"upstream.echo.connect_timeout = "1s""#)
             .with("listener.ws.max_sessions = 1")
             .on_route(r#"dial_before_accept = "10s""#);
         let proxy = Proxy::start(&settings).expect("client refused").expect("endpoint down");
@@ -260,7 +260,7 @@ mod where_the_client_is_not_kept {
             let text = "the upstream did not answer in time\n";
             assert_eq!((refusal.status(), refusal.body.as_str()), (504, text));
         }
-        scene.proxy.wait_log("client refused *status=504 *cause=\"no connection within 300ms\"");
+        scene.proxy.wait_log("client refused *status=504 *cause=\"no connection within 1s\"");
         is_served_next(&scene);
     }
 

@@ -382,6 +382,8 @@ fn a_key_that_a_reload_has_removed_renews_nothing() {
         client.text(&renewal(&token(SECRET, claims, now() + 700)));
         assert_eq!(client.recv_json()["notice"], "session renewed");
         proxy.reload(&signed(&upstream, folder.path(), "other", OTHER).with(more));
+        // The session may go on for a moment before it adopts the configuration.
+        proxy.wait_log("sessions have adopted the configuration generation=");
         client.text(&renewal(&token(SECRET, claims, now() + 800)));
         assert_eq!(client.recv_error().0, "Error renewing session: wrong signature", "{more}");
         client.text(&renewal(&token(OTHER, claims, now() + 800)));
@@ -400,6 +402,7 @@ fn a_method_that_a_reload_has_removed_renews_nothing() {
     let mut client = with_token(&proxy, &token(SECRET, claims, now() + 600));
     assert_eq!(client.ask("1"), "1");
     proxy.reload(&without);
+    proxy.wait_log("sessions have adopted the configuration generation=");
     client.text(&renewal(&token(SECRET, claims, now() + 700)));
     assert_eq!(client.recv_error().0, "Error renewing session: no longer possible");
     assert_eq!(client.ask("2"), "2");

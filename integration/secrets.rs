@@ -199,7 +199,7 @@ impl Fixture {
         for _ in 0..3 {
             seen += &client.ask(r#"{"type": "auth.renew", "token": ["planted-list"]}"#);
         }
-        seen += &bearer(&token(ISSUER, "7", now() + 2)).read_to_end_as_text();
+        seen += &bearer(&token(ISSUER, "7", now() + 4)).read_to_end_as_text();
         seen
     }
 

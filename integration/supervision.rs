@@ -135,7 +135,7 @@ fn a_connection_without_replies_is_replaced() {
         client.text("question");
         assert_eq!(client.recv_error().1, format!("1:0:{events}"));
         events += 1;
-        upstream.connections() == 2
+        upstream.connections() >= 2
     });
     assert!(events >= 3, "one overdue reply does not end the connection: {events}");
     upstream.set(|conn, message| conn.send(message));

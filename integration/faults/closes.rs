@@ -6,8 +6,8 @@ use super::*;
 /// Settings with the defaults of stream mode and short times.
 fn plain(url: &str) -> Settings {
     Settings::plain(url)
-        .with(r#"listener.ws.close_timeout = "200ms""#)
-        .with(r#"upstream.echo.close_timeout = "200ms""#)
+        .with(r#"listener.ws.close_timeout = "1s""#)
+        .with(r#"upstream.echo.close_timeout = "1s""#)
 }
 
 /// Settings in request mode, so that three events await their replies when the fault happens.
@@ -85,9 +85,7 @@ fn oversize() {
 #[test]
 fn half_open() {
     let pinged = |settings: Settings| {
-        settings
-            .with(r#"upstream.echo.ping_interval = "300ms""#)
-            .with(r#"upstream.echo.ping_timeout = "200ms""#)
+        settings.with(r#"upstream.echo.ping_interval = "300ms""#).with(r#"upstream.echo.ping_timeout = "2s""#)
     };
     closes_for(pinged, |_| (), true);
 }

@@ -3,16 +3,14 @@
 
 use super::*;
 
-const REASON: &str = "no answer to a ping within 200ms";
+const REASON: &str = "no answer to a ping within 2s";
 
 /// The proxy pings the client, and closes the connection when nothing arrives. The client's events get error
 /// replies, in case it still reads, and the upstream gets a close frame.
 #[test]
 fn downstream() {
     let watched = |url: &str| {
-        quick(url)
-            .with(r#"listener.ws.ping_interval = "300ms""#)
-            .with(r#"listener.ws.ping_timeout = "200ms""#)
+        quick(url).with(r#"listener.ws.ping_interval = "300ms""#).with(r#"listener.ws.ping_timeout = "2s""#)
     };
     let mut scene = Scene::new(watched);
     let mut raw = Raw::upgraded(scene.proxy.addr());

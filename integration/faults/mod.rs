@@ -34,8 +34,8 @@ fn gone() -> End {
 /// Settings in request mode with a short `close_timeout`.
 fn quick(url: &str) -> Settings {
     Settings::request(url)
-        .with(r#"listener.ws.close_timeout = "200ms""#)
-        .with(r#"upstream.echo.close_timeout = "200ms""#)
+        .with(r#"listener.ws.close_timeout = "1s""#)
+        .with(r#"upstream.echo.close_timeout = "1s""#)
 }
 
 /// A proxy with two sessions: the fault happens in session 1:1, and session 1:0, the neighbour, must be unaffected.
@@ -136,11 +136,9 @@ fn three_in_flight(scene: &Scene, send: impl FnMut(&str)) {
     scene.conn().wait_messages(3);
 }
 
-/// Settings in which an upstream that does not answer a ping within 200 ms counts as lost.
+/// Settings in which an upstream that does not answer a ping within 2 s counts as lost.
 fn pinged(url: &str) -> Settings {
-    quick(url)
-        .with(r#"upstream.echo.ping_interval = "300ms""#)
-        .with(r#"upstream.echo.ping_timeout = "200ms""#)
+    quick(url).with(r#"upstream.echo.ping_interval = "300ms""#).with(r#"upstream.echo.ping_timeout = "2s""#)
 }
 
 /// Checks that the session recovers after the upstream connection fails for `reason`, with three messages in

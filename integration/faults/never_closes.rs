@@ -16,10 +16,10 @@ fn downstream() {
     scene.proxy = scene.proxy.expect("connector gave up session=1:1");
     let mut raw = Raw::upgraded(scene.proxy.addr());
     scene.upstream.set_answer(Answer::Garbage);
-    scene.conn().die(Death::Fin);
     let start = Instant::now();
+    scene.conn().die(Death::Fin);
     raw.expect_closed(1013);
-    assert!(start.elapsed() > Duration::from_millis(200), "the peer has `close_timeout` to answer");
+    assert!(start.elapsed() >= Duration::from_secs(1), "the peer has `close_timeout` to answer");
     assert_eq!(scene.account().accepted, 0);
     scene.nothing_is_left();
 }
@@ -36,7 +36,7 @@ fn upstream() {
     scene.goodbye(client);
     assert_eq!(conn.wait_end(), End::Eof);
     assert_eq!(conn.closes(), [(1000, String::new())]);
-    assert!(start.elapsed() > Duration::from_millis(200), "the peer has `close_timeout` to answer");
+    assert!(start.elapsed() >= Duration::from_secs(1), "the peer has `close_timeout` to answer");
     scene.nothing_is_left();
 }
 

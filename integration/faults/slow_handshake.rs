@@ -6,7 +6,7 @@ use super::*;
 /// no connection, and other clients are served meanwhile.
 #[test]
 fn downstream() {
-    let hasty = |url: &str| quick(url).with(r#"listener.ws.handshake_timeout = "1s""#);
+    let hasty = |url: &str| quick(url).with(r#"listener.ws.handshake_timeout = "2s""#);
     let mut scene = Scene::new(hasty);
     scene.proxy = scene.proxy.expect("client refused*status=408");
     let whole = request("/", &[]);
@@ -33,18 +33,16 @@ fn downstream() {
 #[test]
 fn upstream() {
     let hasty = |url: &str| {
-        quick(url)
-            .with(r#"upstream.echo.connect_timeout = "100ms""#)
-            .on_route(r#"dial_before_accept = "100ms""#)
+        quick(url).with(r#"upstream.echo.connect_timeout = "1s""#).on_route(r#"dial_before_accept = "100ms""#)
     };
     let scene = Scene::with(hasty, |conn, message| conn.send(message));
     scene.upstream.set_answer(Answer::Half(60));
     let mut client = scene.proxy.client();
     client.text("a");
-    let reason = "no connection within 100ms";
+    let reason = "no connection within 1s";
     let error = format!("Error sending event to server {}: {reason}", scene.upstream.url());
     assert_eq!(client.recv_error(), (error, "1:1:0".into()));
-    scene.proxy.wait_log("connector restart session=1:1 *attempt=3 *reason=\"no connection within 100ms\"");
+    scene.proxy.wait_log("connector restart session=1:1 *attempt=2 *reason=\"no connection within 1s\"");
     scene.upstream.set_answer(Answer::Accept);
     scene.proxy.wait_ups_of("1:1", 1);
     assert_eq!(client.ask("b"), "b");

@@ -87,7 +87,7 @@ fn upstream_for_too_long() {
     let settings = |url: &str| {
         quick(url)
             .with(r#"upstream.echo.exchange = "stream""#)
-            .with(r#"upstream.echo.slow_consumer_timeout = "300ms""#)
+            .with(r#"upstream.echo.slow_consumer_timeout = "2s""#)
     };
     // Only the reader of the first connection stops.
     let stopped = std::sync::atomic::AtomicBool::new(false);
@@ -106,7 +106,7 @@ fn upstream_for_too_long() {
     });
     // The notice names the last event written. Later events fail or are sent on the next connection.
     let (notice, last_written) = client.recv_error();
-    assert_eq!(notice, scene.receiving("not read within 300ms"));
+    assert_eq!(notice, scene.receiving("not read within 2s"));
     let last = event(&last_written);
     sending.join().unwrap();
     latch.open();

@@ -31,7 +31,7 @@ fn downstream() {
 /// push, and the connection stays.
 #[test]
 fn upstream() {
-    let scene = Scene::new(|url| quick(url).with(r#"upstream.echo.reply_timeout = "150ms""#));
+    let scene = Scene::new(|url| quick(url).with(r#"upstream.echo.reply_timeout = "1s""#));
     let mut client = scene.proxy.client();
     client.text("question");
     let conn = scene.conn();
@@ -41,7 +41,7 @@ fn upstream() {
     let bytes = Frame::server(TEXT, "in two halves").bytes();
     let (half, rest) = bytes.split_at(5);
     conn.write(half);
-    assert_eq!(client.recv_error(), (scene.receiving("no reply within 150ms"), "1:1:0".into()));
+    assert_eq!(client.recv_error(), (scene.receiving("no reply within 1s"), "1:1:0".into()));
     conn.write(rest);
     assert_eq!(client.recv_text(), "in two halves");
     assert_eq!(scene.proxy.count_log("connector restart"), 0);
@@ -54,9 +54,7 @@ fn upstream() {
 #[test]
 fn downstream_for_too_long() {
     let watched = |url: &str| {
-        quick(url)
-            .with(r#"listener.ws.ping_interval = "300ms""#)
-            .with(r#"listener.ws.ping_timeout = "200ms""#)
+        quick(url).with(r#"listener.ws.ping_interval = "300ms""#).with(r#"listener.ws.ping_timeout = "2s""#)
     };
     let mut scene = Scene::new(watched);
     let mut raw = Raw::upgraded(scene.proxy.addr());
@@ -70,7 +68,7 @@ fn downstream_for_too_long() {
         stopped.is_finished()
     });
     stopped.join().unwrap();
-    assert_eq!(scene.conn().wait_end(), End::Close(1011, "no answer to a ping within 200ms".into()));
+    assert_eq!(scene.conn().wait_end(), End::Close(1011, "no answer to a ping within 2s".into()));
     assert_eq!(scene.conn().messages(), []);
     scene.nothing_is_left();
 }
@@ -87,7 +85,7 @@ fn upstream_for_too_long() {
             wait.wait();
         }
     });
-    recovers_from(&scene, |_| (), "no answer to a ping within 200ms");
+    recovers_from(&scene, |_| (), "no answer to a ping within 2s");
     latch.open();
     scene.nothing_is_left();
 }

@@ -46,9 +46,7 @@ fn upstream() {
 #[test]
 fn downstream_for_too_long() {
     let watched = |url: &str| {
-        quick(url)
-            .with(r#"listener.ws.idle_timeout = "400ms""#)
-            .with(r#"listener.ws.ping_interval = "100ms""#)
+        quick(url).with(r#"listener.ws.idle_timeout = "2s""#).with(r#"listener.ws.ping_interval = "100ms""#)
     };
     let mut scene = Scene::new(watched);
     let mut raw = Raw::upgraded(scene.proxy.addr());
@@ -58,7 +56,7 @@ fn downstream_for_too_long() {
         scene.neighbour_is_served();
         scene.proxy.count_log("session closed session=1:1 code=1001 side=proxy") == 1
     });
-    assert_eq!(scene.conn().wait_end(), End::Close(1001, "no message within 400ms".into()));
+    assert_eq!(scene.conn().wait_end(), End::Close(1001, "no message within 2s".into()));
     assert_eq!(scene.account().accepted, 0);
     scene.nothing_is_left();
 }

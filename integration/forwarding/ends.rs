@@ -37,12 +37,12 @@ fn a_response_may_take_longer_than_the_time_limit() {
         conn.head();
         conn.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n");
         for _ in 0..10 {
-            pause(std::time::Duration::from_millis(150));
+            pause(std::time::Duration::from_millis(300));
             conn.write("a");
         }
         conn.wait_end();
     });
-    let proxy = Proxy::start(&forwarding(&upstream.url()).on_route(r#"http_timeout = "1s""#));
+    let proxy = Proxy::start(&forwarding(&upstream.url()).on_route(r#"http_timeout = "2s""#));
     assert_eq!(ask(&proxy, GET).1, "aaaaaaaaaa");
 }
 
@@ -76,7 +76,7 @@ fn a_client_that_goes_ends_the_upstreams_connection() {
     for (number, request) in requests.into_iter().enumerate() {
         let mut raw = Raw::connect(proxy.addr());
         raw.write(request.as_bytes());
-        wait_for("the request", PATIENCE, || upstream.connections() > number);
+        upstream.wait_request(number);
         drop(raw);
         ends.recv_timeout(PATIENCE).expect("the connection ends");
     }
@@ -103,23 +103,23 @@ fn a_request_counts_as_a_session_while_it_is_forwarded() {
     let proxy = Proxy::start(&settings).expect("client refused");
     let mut first = Raw::connect(proxy.addr());
     first.write(GET.as_bytes());
-    wait_for("the request", PATIENCE, || upstream.connections() == 1);
+    upstream.wait_request(0);
     assert_eq!(ask(&proxy, GET).0.status(), 429);
     assert_eq!(upstream.connections(), 1);
     latch.open();
     assert_eq!(first.head().status(), 200);
     assert_eq!(first.read_to_end(), "late");
-    proxy.wait_log("request forwarded *status=200");
-    assert_eq!(ask(&proxy, GET).1, "late");
+    // Its place is free a moment after its answer.
+    wait_for("the next answer", PATIENCE, || ask(&proxy, GET).1 == "late");
 }
 
 #[test]
 fn a_drain_waits_for_the_answer() {
     let (upstream, latch) = held();
-    let mut proxy = Proxy::start(&forwarding(&upstream.url()));
+    let mut proxy = Proxy::start(&forwarding(&upstream.url()).with(r#"drain.grace = "30s""#));
     let mut raw = Raw::connect(proxy.addr());
     raw.write(GET.as_bytes());
-    wait_for("the request", PATIENCE, || upstream.connections() == 1);
+    upstream.wait_request(0);
     proxy.signal("TERM");
     proxy.wait_log("draining sessions=1");
     latch.open();
@@ -135,7 +135,7 @@ fn a_drain_ends_a_request_without_an_answer() {
     let mut proxy = Proxy::start(&settings).expect("client refused");
     let mut raw = Raw::connect(proxy.addr());
     raw.write(GET.as_bytes());
-    wait_for("the request", PATIENCE, || upstream.connections() == 1);
+    upstream.wait_request(0);
     proxy.signal("TERM");
     let head = raw.head();
     assert_eq!((head.status(), head.get("retry-after").as_deref()), (503, Some("5")));
@@ -166,7 +166,7 @@ fn a_response_ends_when_the_credential_expires() {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
     let (upstream, ends) = endless(EVENTS);
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    let expires = now().as_secs() + 4;
+    let expires = now().as_secs() + 6;
     let settings = forwarding(&upstream.url())
         .with(r#"auth.keys.from = ["header:x-key"]"#)
         .with(&format!("auth.keys.api_keys.keys = {{ tester = \"{TEST}:exp={expires}\" }}"))
@@ -187,7 +187,7 @@ fn a_request_is_no_older_than_a_session_may_get() {
     let (events, _) = endless(EVENTS);
     let aged = |url: &str| {
         let settings =
-            forwarding(url).on_route(r#"max_session_age = "1s""#).on_route("max_session_age_jitter = 0");
+            forwarding(url).on_route(r#"max_session_age = "2s""#).on_route("max_session_age_jitter = 0");
         Proxy::start(&settings).expect("client refused").expect("response cut off")
     };
     let proxy = aged(&upstream.url());

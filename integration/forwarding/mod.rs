@@ -77,6 +77,12 @@ impl HttpUpstream {
         self.received.lock().unwrap().len()
     }
 
+    /// Waits until the head of a request has arrived on a connection.
+    #[track_caller]
+    pub fn wait_request(&self, index: usize) {
+        wait_for("a request at the upstream", PATIENCE, || self.received(index).contains("\r\n\r\n"));
+    }
+
     /// What a connection has received.
     #[track_caller]
     pub fn received(&self, index: usize) -> String {

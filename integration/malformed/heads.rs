@@ -161,9 +161,9 @@ fn a_head_that_never_ends() {
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 
-/// A proxy with a `handshake_timeout` of 300 ms.
+/// A proxy with a `handshake_timeout` of a second.
 fn hasty(upstream: &TestUpstream) -> Proxy {
-    let settings = Settings::request(&upstream.url()).with(r#"listener.ws.handshake_timeout = "300ms""#);
+    let settings = Settings::request(&upstream.url()).with(r#"listener.ws.handshake_timeout = "1s""#);
     Proxy::start(&settings).expect("client refused")
 }
 

@@ -4,7 +4,10 @@ mod bounds;
 mod deploy;
 mod reloads;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use crate::harness::*;
 
@@ -14,11 +17,20 @@ const ROUTE: [(&str, &str); 1] = [("listener", "ws")];
 /// Name, labels and expected sum of series.
 type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
 
+/// Waits until a scrape has all these numbers: what moves them may be counted a moment after it is seen elsewhere.
 #[track_caller]
-fn expect(scraped: &Scraped, numbers: &[Expected<'_>]) {
-    for (name, labels, number) in numbers {
-        assert_eq!(scraped.sum(name, labels), *number, "{name} {labels:?} in\n{}", scraped.text);
+fn expect(proxy: &Proxy, numbers: &[Expected<'_>]) -> Scraped {
+    let is_other = |scraped: &Scraped| {
+        let mut others = numbers.iter().filter(|(name, labels, number)| scraped.sum(name, labels) != *number);
+        others.next().map(|(name, labels, number)| format!("{number} for {name} {labels:?}"))
+    };
+    let (mut scraped, end) = (proxy.scrape(), Instant::now() + PATIENCE);
+    while let Some(other) = is_other(&scraped) {
+        assert!(Instant::now() < end, "no {other} in\n{}", scraped.text);
+        pause(Duration::from_millis(10));
+        scraped = proxy.scrape();
     }
+    scraped
 }
 
 #[test]
@@ -49,21 +61,15 @@ fn a_scrape_has_each_metric_of_the_table_in_both_formats() {
 fn messages_outcomes_and_replies_move_the_metrics_of_their_route() {
     let upstream = TestUpstream::echo();
     let proxy = Proxy::start(&Settings::request(&upstream.url()));
-    expect(
-        &proxy.scrape(),
-        &[("towline_sessions_total", &ROUTE, 0.0), ("towline_reply_seconds_count", &ROUTE, 0.0)],
-    );
+    expect(&proxy, &[("towline_sessions_total", &ROUTE, 0.0), ("towline_reply_seconds_count", &ROUTE, 0.0)]);
     let mut client = proxy.client();
     for text in ["a", "four"] {
         assert_eq!(client.ask(text), text);
     }
     upstream.conn(0).text("push");
     assert_eq!(client.recv_text(), "push");
-    let scraped = proxy.wait_metrics("all to be counted", |scraped| {
-        scraped.sum("towline_messages_total", &[("direction", "sent")]) == 3.0
-    });
-    expect(
-        &scraped,
+    let scraped = expect(
+        &proxy,
         &[
             ("towline_sessions_active", &ROUTE, 1.0),
             ("towline_sessions_total", &ROUTE, 1.0),
@@ -87,18 +93,15 @@ fn messages_outcomes_and_replies_move_the_metrics_of_their_route() {
     );
     assert!(scraped.sum("towline_reply_seconds_sum", &[]) > 0.0);
     client.close(4321, "bye");
-    let scraped = proxy
-        .wait_metrics("the end of the session", |scraped| scraped.sum("towline_sessions_active", &[]) == 0.0);
     expect(
-        &scraped,
+        &proxy,
         &[
+            ("towline_sessions_active", &[], 0.0),
             ("towline_close_total", &[("side", "downstream"), ("code", "4xxx")], 1.0),
             ("towline_sessions_total", &[], 1.0),
+            ("towline_upstream_sessions", &[], 0.0),
         ],
     );
-    proxy.wait_metrics("the end of the connection", |scraped| {
-        scraped.sum("towline_upstream_sessions", &[]) == 0.0
-    });
 }
 
 #[test]
@@ -111,26 +114,26 @@ fn an_outage_moves_errors_restarts_and_the_state_of_the_endpoint() {
     upstream.conn(0).wait_messages(1);
     upstream.stop(Death::Reset);
     client.recv_error();
-    let down = proxy
-        .wait_metrics("the endpoint to be down", |scraped| scraped.sum("towline_upstream_up", &[]) == 0.0);
     expect(
-        &down,
+        &proxy,
         &[
+            ("towline_upstream_up", &[], 0.0),
             ("towline_outcomes_total", &[("outcome", "errored")], 1.0),
             ("towline_errors_total", &[("stage", "upstream"), ("kind", "socket")], 1.0),
             ("towline_outage_seconds_count", &[], 0.0),
         ],
     );
-    assert!(
-        down.sum("towline_connector_restarts_total", &[("upstream", "echo"), ("reason", "socket")]) >= 1.0
-    );
-    upstream.start();
-    let up = proxy.wait_metrics("the end of the outage", |scraped| {
-        scraped.sum("towline_outage_seconds_count", &[("upstream", "echo")]) == 1.0
+    let restarts = [("upstream", "echo"), ("reason", "socket")];
+    proxy.wait_metrics("a restart", |scraped| {
+        scraped.sum("towline_connector_restarts_total", &restarts) >= 1.0
     });
-    expect(&up, &[("towline_upstream_up", &[], 1.0)]);
+    upstream.start();
+    let up = expect(
+        &proxy,
+        &[("towline_outage_seconds_count", &[("upstream", "echo")], 1.0), ("towline_upstream_up", &[], 1.0)],
+    );
     assert!(up.sum("towline_outage_seconds_sum", &[]) > 0.0);
-    proxy.wait_metrics("the gap", |scraped| scraped.sum("towline_gaps_total", &ROUTE) == 1.0);
+    proxy.wait_metrics("a gap", |scraped| scraped.sum("towline_gaps_total", &ROUTE) >= 1.0);
 }
 
 /// Otherwise nobody could tell which endpoint has the sessions that another series counts.
@@ -150,11 +153,11 @@ fn all_metrics_of_an_endpoint_have_the_same_label_among_many_endpoints() {
         ("towline_upstream_sessions", &own, 1.0),
         ("towline_upstream_sessions", &[("endpoint", "other")], 0.0),
     ];
-    expect(&proxy.scrape(), &numbers);
+    expect(&proxy, &numbers);
     let scraped = proxy.scrape();
     let names = scraped.series("towline_upstream_sessions").map(|(labels, _)| labels["endpoint"].clone());
     assert_eq!(names.count(), 65);
-    expect(&scraped, &numbers);
+    expect(&proxy, &numbers);
 }
 
 #[test]
@@ -165,17 +168,18 @@ fn refused_handshakes_and_suppressed_lines_are_counted() {
     for _ in 0..5 {
         Opening::new(proxy.addr()).path("/other").refused();
     }
-    let scraped = proxy.scrape();
     expect(
-        &scraped,
+        &proxy,
         &[
             ("towline_handshakes_refused_total", &[("reason", "no_route")], 5.0),
             ("towline_handshakes_refused_total", &[], 5.0),
             ("towline_sessions_total", &[], 0.0),
         ],
     );
-    assert!(scraped.sum("towline_log_lines_suppressed_total", &[]) >= 1.0);
-    expect(&scraped, &[("towline_log_lines_dropped_total", &[], 0.0)]);
+    proxy.wait_metrics("a suppressed line", |scraped| {
+        scraped.sum("towline_log_lines_suppressed_total", &[]) >= 1.0
+    });
+    expect(&proxy, &[("towline_log_lines_dropped_total", &[], 0.0)]);
 }
 
 #[test]
@@ -196,7 +200,7 @@ fn a_client_that_does_not_read_moves_queue_bytes_discarded_messages_and_gaps() {
         (scraped.sum("towline_queue_bytes", &[]), scraped.sum("towline_queue_limit_bytes", &[]));
     assert!(queued > 0.0 && limit > queued, "{queued} of {limit}");
     while client.recv().to_text().unwrap() == text {}
-    proxy.wait_metrics("the gap", |scraped| scraped.sum("towline_gaps_total", &ROUTE) == 1.0);
+    proxy.wait_metrics("a gap", |scraped| scraped.sum("towline_gaps_total", &ROUTE) >= 1.0);
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn moves_and_replays_are_counted() {
     assert_eq!(client.ask("hello"), "hello");
     proxy
         .wait_metrics("a move", |scraped| scraped.sum("towline_moves_total", &[("upstream", "echo")]) >= 1.0);
-    expect(&proxy.scrape(), &[("towline_outage_seconds_count", &[], 0.0)]);
+    expect(&proxy, &[("towline_outage_seconds_count", &[], 0.0)]);
 
     let upstream = TestUpstream::silent();
     let settings = Settings::recovering(&upstream.url(), r#"preset = "graphql-transport-ws""#);
@@ -239,9 +243,8 @@ fn the_state_of_the_process_is_shown() {
         .with(r#"drain.grace = "30s""#)
         .with(r#"listener.plain.bind = "127.0.0.1:0""#);
     let proxy = Proxy::start(&settings);
-    let scraped = proxy.scrape();
-    expect(
-        &scraped,
+    let scraped = expect(
+        &proxy,
         &[
             ("towline_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0),
             ("towline_configuration_number", &[], 1.0),

@@ -17,6 +17,14 @@ fn messages(scraped: &Scraped, route: &str) -> f64 {
     scraped.sum("towline_messages_total", &[("route", route), ("direction", "received")])
 }
 
+/// Waits until as many messages of the two routes are counted.
+#[track_caller]
+fn counted(proxy: &Proxy, expected: (f64, f64)) -> Scraped {
+    proxy.wait_metrics("the messages", |scraped| {
+        (messages(scraped, "kept"), messages(scraped, "removed")) == expected
+    })
+}
+
 fn has(scraped: &Scraped, route: &str) -> bool {
     scraped.samples.keys().any(|(_, labels)| labels.get("route").is_some_and(|name| name == route))
 }
@@ -30,15 +38,14 @@ fn a_removed_route_keeps_its_series_until_its_last_session_has_ended() {
     for client in [&mut kept, &mut removed] {
         assert_eq!(client.ask("hello"), "hello");
     }
-    let scraped = proxy.scrape();
-    assert_eq!((messages(&scraped, "kept"), messages(&scraped, "removed")), (1.0, 1.0));
+    let scraped = counted(&proxy, (1.0, 1.0));
     assert_eq!(scraped.sum("towline_reloads_total", &[]), 0.0);
 
     proxy.reload(&settings(&["kept", "added"]).with(r#"server.buffer = "123MiB""#));
     assert_eq!(removed.ask("again"), "again");
     assert_eq!(kept.ask("again"), "again");
-    let scraped = proxy.scrape();
-    assert_eq!((messages(&scraped, "kept"), messages(&scraped, "removed")), (2.0, 2.0), "the numbers go on");
+    // The numbers go on.
+    let scraped = counted(&proxy, (2.0, 2.0));
     assert!(has(&scraped, "added"), "it begins at zero");
     for (name, labels, number) in [
         ("towline_reloads_total", &[("result", "done")][..], 1.0),

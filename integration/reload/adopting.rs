@@ -74,9 +74,17 @@ fn limits_of_the_listener_apply_to_the_next_message() {
     big.expect_closed(1009);
     drop(big);
     wait_for("the end of the session", PATIENCE, || proxy.sessions() == 2);
-    (0..3).for_each(|_| _ = fast.ask("?"));
-    fast.text("?");
-    assert_eq!(fast.recv_error().0, "Error accepting message: more messages than allowed");
+    (0..3).for_each(|_| assert_eq!(fast.ask("?"), "?"));
+    // On a slow machine, more than three are allowed.
+    wait_for("a refused message", PATIENCE, || {
+        fast.text("?");
+        let answer = fast.recv();
+        let is_refused = answer != Message::text("?");
+        if is_refused {
+            assert_eq!(error_reply(&answer).0, "Error accepting message: more messages than allowed");
+        }
+        is_refused
+    });
     reload(&proxy, &request(&upstream).with(r#"listener.ws.idle_timeout = "300ms""#), 1);
     idle.expect_closed(1001);
 }
@@ -159,10 +167,10 @@ fn sessions_of_a_route_that_is_gone_or_a_listener_that_is_gone_continue() {
     let [mut a, mut b] = ["ws", "b"].map(|name| Client::connect(proxy.listener(name)));
     assert_eq!((a.ask("a"), b.ask("b")), ("a".to_owned(), "b".to_owned()));
     // The sessions of the listener that is gone adopt what its route has.
-    reload(&proxy, &request(&upstream).with(r#"upstream.echo.reply_timeout = "200ms""#), 1);
+    reload(&proxy, &request(&upstream).with(r#"upstream.echo.reply_timeout = "1s""#), 1);
     upstream.set(|_, _| {});
     b.text("?");
-    assert!(b.recv_error().0.contains("no reply within 200ms"));
+    assert!(b.recv_error().0.contains("no reply within 1s"));
     upstream.set(|conn, message| conn.send(message));
     let renamed = Settings::request(&upstream.url()).on_route(r#"name = "other""#);
     reload(&proxy, &renamed, 2);

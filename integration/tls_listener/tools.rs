@@ -126,7 +126,7 @@ fn curl_is_served_with_and_without_a_certificate() {
     let upgrade = [
         "--http1.1",
         "--max-time",
-        "2",
+        "5",
         "--header",
         "Connection: Upgrade",
         "--header",

@@ -18,9 +18,11 @@ fn answered(cases: &[Case]) {
 #[track_caller]
 fn answered_with(cases: &[Case], waiting: usize, reported: impl Fn(&'static str) -> &'static str) {
     let upstream = TestUpstream::echo();
+    // The dial of an event that waits takes longer than the client waits to be accepted.
+    let (connect, accept) = if waiting == 0 { ("10s", "10s") } else { ("1s", "150ms") };
     let settings = Settings::request(&upstream.url())
-        .with(r#"upstream.echo.connect_timeout = "200ms""#)
-        .on_route(r#"dial_before_accept = "150ms""#);
+        .with(&format!("upstream.echo.connect_timeout = {connect:?}"))
+        .on_route(&format!("dial_before_accept = {accept:?}"));
     let proxy = Proxy::start(&settings).expect_restarts();
     for (session, (name, answer, reason)) in cases.iter().enumerate() {
         println!("{name}");
@@ -176,8 +178,8 @@ fn bytes() {
 #[test]
 fn silence() {
     let cases = [
-        ("silence", Answer::Silent, "no connection within 200ms"),
-        ("half an answer and silence", Answer::Half(60), "no connection within 200ms"),
+        ("silence", Answer::Silent, "no connection within 1s"),
+        ("half an answer and silence", Answer::Half(60), "no connection within 1s"),
     ];
     answered_with(&cases, 1, |reason| reason);
 }
