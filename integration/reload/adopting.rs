@@ -192,3 +192,32 @@ fn a_session_adopts_while_its_upstream_is_down() {
     client.close(1000, "");
     assert!(proxy.account("1:0").is_balanced());
 }
+
+#[test]
+fn a_reload_during_an_outage_is_no_attempt() {
+    let upstream = TestUpstream::echo();
+    let settings = |sessions: usize| {
+        request(&upstream)
+            .with(r#"upstream.echo.restart = { min = "1h", max = "1h", max_restarts = 3 }"#)
+            .with(r#"upstream.echo.on_give_up = "close""#)
+            .with(&format!("upstream.echo.breaker.sessions = {sessions}"))
+    };
+    let proxy = Proxy::start(&settings(100)).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    upstream.stop(Death::Reset);
+    // Its dial is refused, so that the proxy knows that the endpoint is down.
+    let other = proxy.client();
+    proxy.wait_log("endpoint down");
+    proxy.wait_log("connector restart session=1:1 ");
+    for sessions in [100, 101, 102, 103, 104] {
+        reload(&proxy, &settings(sessions), 1);
+    }
+    client.text("b");
+    client.recv_error();
+    assert_eq!((proxy.count_log("connector restart"), proxy.count_log("connector gave up")), (2, 0));
+    drop(other);
+    upstream.start();
+    proxy.wait_log("connector up session=1:0 upstream=echo generation=2");
+    assert_eq!(client.ask("c"), "c");
+}

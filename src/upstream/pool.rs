@@ -146,9 +146,11 @@ impl Pool {
 
     // --- Configuration
 
-    /// Changes the policy; states and counts stay.
-    pub fn set_policy(&mut self, policy: PoolPolicy) {
+    /// Changes the policy; states and counts stay. Returns whether it is another one.
+    pub fn set_policy(&mut self, policy: PoolPolicy) -> bool {
+        let is_new = self.policy != policy;
         self.policy = policy;
+        is_new
     }
 
     /// Changes the endpoints. Those with a known URL keep their state and their counts. Those that are missing take no

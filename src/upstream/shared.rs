@@ -117,11 +117,13 @@ impl Shared {
 
     pub(super) fn configure(&self, settings: &Arc<settings::Upstream>) {
         *lock(&self.settings) = Arc::clone(settings);
-        self.pool().set_policy(settings.pool.clone());
+        let has_new_policy = self.pool().set_policy(settings.pool.clone());
         self.discover(|discovery| discovery.configure(settings));
         self.configured.send_replace(());
-        // There may be a limit that admits more sessions.
-        self.wake_all();
+        if has_new_policy {
+            // There may be a limit that admits more sessions.
+            self.wake_all();
+        }
         self.news.notify_one();
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use actix::{ActorFutureExt, AsyncContext, Context, fut::wrap_future};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout_at};
 
 use super::{Lost, Supervisor};
 use crate::{
@@ -65,35 +65,35 @@ impl Supervisor {
             // The policy counts the lost connection as good.
             self.early = 0;
         }
-        self.await_endpoint(lost.generation, lost.verdict.delay, ready, ctx);
+        self.await_endpoint(lost.generation, later(lost.verdict.delay), ready, ctx);
     }
 
     /// Makes an attempt after the shortest delay.
     pub(super) fn redial_soon(&mut self, generation: Generation, ctx: &mut Context<Self>) {
         let (delay, turn) = (self.plan.settings().restart.min, self.plan.upstream().turn());
-        self.await_endpoint(generation, delay, turn.ready(), ctx);
+        self.await_endpoint(generation, later(delay), turn.ready(), ctx);
     }
 
-    /// Makes the attempt after the delay, or when an endpoint comes up and `ready` resolves.
+    /// Makes the attempt at `end`, or earlier, when an endpoint comes up and `ready` resolves.
     fn await_endpoint(
         &mut self,
         generation: Generation,
-        delay: Duration,
+        end: Instant,
         ready: impl Future<Output = ()> + 'static,
         ctx: &mut Context<Self>,
     ) {
         let ready = (self.early < EARLY_MAX).then_some(ready);
         let waiting = async move {
             match ready {
-                Some(ready) => timeout(delay, ready).await.is_ok(),
+                Some(ready) => timeout_at(end.into(), ready).await.is_ok(),
                 None => {
-                    sleep(delay).await;
+                    sleep_until(end.into()).await;
                     false
                 }
             }
         };
         let due = wrap_future(waiting).map(move |is_early, supervisor: &mut Self, ctx| {
-            supervisor.due(generation, is_early, ctx);
+            supervisor.due(generation, is_early.then_some(end), ctx);
         });
         self.set_timer(due, ctx);
     }
@@ -109,8 +109,9 @@ impl Supervisor {
     }
 
     /// Starts an attempt that is due: reserves a place at an endpoint, waits for a slot of the pacer, and dials.
-    /// `is_early` is whether an endpoint came up or had room before the delay was over.
-    fn due(&mut self, generation: Generation, is_early: bool, ctx: &mut Context<Self>) {
+    /// `early` is the end of the delay if an endpoint seemed to come up or to have room before it: where none takes the
+    /// session after all, it waits on, and no attempt is counted.
+    fn due(&mut self, generation: Generation, early: Option<Instant>, ctx: &mut Context<Self>) {
         self.timer = None;
         if !self.children.is_waiting(generation) {
             return;
@@ -122,14 +123,20 @@ impl Supervisor {
             match upstream.reserve(self.plan.key.get()) {
                 Pick::Endpoint(lease) => {
                     self.lease = Some(lease);
-                    self.early += u32::from(is_early);
+                    self.early += u32::from(early.is_some());
                 }
                 Pick::Wait(Wait::Busy) => {
                     upstream.expect_room();
+                    if let Some(end) = early {
+                        return self.await_endpoint(generation, end, turn.room(), ctx);
+                    }
                     return self.fail_attempt(generation, &busy(), turn.room(), ctx);
                 }
                 Pick::Wait(wait) => {
                     upstream.want_probe();
+                    if let Some(end) = early {
+                        return self.await_endpoint(generation, end, turn.ready(), ctx);
+                    }
                     let reason = match wait {
                         Wait::Down(reason) => reason,
                         Wait::Busy | Wait::Exhausted => Failure::not_connected(),
@@ -148,7 +155,7 @@ impl Supervisor {
     fn due_after(&mut self, delay: Duration, generation: Generation, ctx: &mut Context<Self>) {
         let slot = wrap_future(sleep(delay));
         self.set_timer(
-            slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, false, ctx)),
+            slot.map(move |(), supervisor: &mut Self, ctx| supervisor.due(generation, None, ctx)),
             ctx,
         );
     }
@@ -162,7 +169,8 @@ impl Supervisor {
             // Dials of new clients came first.
             Begin::Wait => {
                 upstream.expect_room();
-                self.await_endpoint(generation, self.plan.settings().restart.max, turn.room(), ctx);
+                let end = later(self.plan.settings().restart.max);
+                self.await_endpoint(generation, end, turn.room(), ctx);
             }
             Begin::Gone => {
                 self.lease = None;
@@ -252,6 +260,10 @@ impl Supervisor {
             Quoted(reason),
         );
     }
+}
+
+fn later(delay: Duration) -> Instant {
+    Instant::now() + delay
 }
 
 /// The failure of an attempt while the limits of all endpoints are reached.
