@@ -301,3 +301,17 @@ fn a_secret_in_the_upstreams_url_is_masked() {
     }
     assert!(text.contains(&port.addr().to_string()), "{text}");
 }
+
+#[test]
+fn each_failed_event_is_in_the_log_at_debug() {
+    let upstream = TestUpstream::stopped(|_, _| ());
+    for error_replies in [true, false] {
+        let settings = Settings::request(&upstream.url())
+            .on_route(&format!("error_replies = {error_replies}"))
+            .with(r#"log.level = "info,session=debug""#);
+        let proxy = Proxy::start(&settings).expect_restarts();
+        let mut client = proxy.client();
+        client.text("a");
+        proxy.wait_log("event failed session=1:0 event=1:0:0 error=\"Error sending event to server *\"");
+    }
+}

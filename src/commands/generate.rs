@@ -31,16 +31,23 @@ pub(super) fn man(folder: &Path) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// The pages with the names of their files: one for the program, and one for each command.
+/// The pages with the names of their files: one for the program, and one for each command, those within commands
+/// included.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let commands = root.get_subcommands().cloned().map(|command| {
-        let name = format!("{NAME}-{}", command.get_name());
-        (name, command.version(VERSION))
-    });
-    let all = std::iter::once((NAME.to_owned(), root.clone())).chain(commands);
-    all.map(|(name, command)| Ok((format!("{name}.1"), page(command)?))).collect()
+    let mut pages = vec![(format!("{NAME}.1"), page(root.clone())?)];
+    let mut commands: Vec<_> =
+        root.get_subcommands().map(|command| (NAME.to_owned(), command.clone())).collect();
+    commands.reverse();
+    while let Some((parent, command)) = commands.pop() {
+        let name = format!("{parent}-{}", command.get_name());
+        // `help` within a command repeats what the pages say.
+        let within = command.get_subcommands().filter(|command| command.get_name() != "help");
+        commands.extend(within.map(|command| (name.clone(), command.clone())));
+        pages.push((format!("{name}.1"), page(command.version(VERSION).display_name(name))?));
+    }
+    Ok(pages)
 }
 
 fn page(command: Command) -> io::Result<Vec<u8>> {
@@ -61,6 +68,14 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let name = format!("towline-{}.1", command.get_name());
             assert!(names.contains(&name.as_str()), "no {name}");
+        }
+        assert!(names.contains(&"towline-sessions-close.1"), "{names:?}");
+        for (name, page) in &pages {
+            let text = String::from_utf8(page.clone()).unwrap().replace("\\-", "-");
+            for named in text.split_whitespace().filter(|word| word.ends_with("(1)")) {
+                let file = format!("{}.1", named.trim_start_matches("\\fB").trim_end_matches("(1)"));
+                assert!(names.contains(&file.as_str()), "{name} refers to {named}");
+            }
         }
         let run = pages.iter().find(|(name, _)| name == "towline-run.1").unwrap();
         let text = String::from_utf8(run.1.clone()).unwrap();

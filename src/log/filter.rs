@@ -80,8 +80,9 @@ const CRATES: &[&str] = &[
 
 /// A filter of log lines, in the syntax of `RUST_LOG`: `info`, or `info,session=debug`.
 ///
-/// A level alone applies to Towline's own modules, and other crates then log warnings only. A module of
-/// Towline is named as in a log line, `session::actor`, or in full, `towline::session::actor`.
+/// A level without a name applies to Towline's own modules, and other crates then log warnings only, except for those
+/// that the filter names. A module of Towline is named as in a log line, `session::actor`, or in full,
+/// `towline::session::actor`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter(Vec<(Option<String>, LevelFilter)>);
 
@@ -132,16 +133,25 @@ impl Filter {
         text: &str,
         target: impl Fn(&str) -> Result<String, FilterError>,
     ) -> Result<Self, FilterError> {
-        if let Ok(level) = text.trim().parse() {
-            return Ok(Self::of_level(level));
+        let parts = text.split(',').map(|part| directive(part.trim(), &target));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let named = |name: &str| {
+            parts.iter().any(|(target, _)| target.as_deref().is_some_and(|target| target.starts_with(name)))
+        };
+        let mut directives = Vec::new();
+        for (target, level) in &parts {
+            if target.is_some() {
+                directives.push((target.clone(), *level));
+                continue;
+            }
+            directives.push((None, (*level).min(LevelFilter::Warn)));
+            directives.push((Some(OWN.to_owned()), *level));
+            if !named("actix_http") {
+                // It logs clients that do not speak HTTP; clients must not be able to fill the log.
+                directives.push((Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off));
+            }
         }
-        text.split(',').map(|part| directive(part.trim(), &target)).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn of_level(level: LevelFilter) -> Self {
-        // actix-http logs clients that do not speak HTTP; clients must not be able to fill the log.
-        let strangers = (Some("actix_http::h1::dispatcher".to_owned()), LevelFilter::Off);
-        Self(vec![(None, level.min(LevelFilter::Warn)), (Some(OWN.to_owned()), level), strangers])
+        Ok(Self(directives))
     }
 }
 
@@ -205,10 +215,17 @@ mod tests {
         assert_eq!(
             parsed("info, towline::session=debug,towline::net"),
             [
-                (None, LevelFilter::Info),
+                (None, LevelFilter::Warn),
+                (own(), LevelFilter::Info),
+                strangers(),
                 (Some("towline::session".to_owned()), LevelFilter::Debug),
                 (Some("towline::net".to_owned()), LevelFilter::Trace),
             ]
+        );
+        let named = (Some("actix_http".to_owned()), LevelFilter::Debug);
+        assert_eq!(
+            parsed("info,actix_http=debug"),
+            [(None, LevelFilter::Warn), (own(), LevelFilter::Info), named]
         );
         for wrong in ["", "info,", "towline=loud", "=info", "a b=info", "session=", "info/x"] {
             assert_eq!(Filter::parse(wrong), Err(FilterError::Syntax), "{wrong}");

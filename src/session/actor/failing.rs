@@ -75,8 +75,10 @@ impl Session {
         }
     }
 
-    /// Keeps the failure for operators.
+    /// Logs the failure, and keeps it for operators.
     fn record(&self, event: EventNumber, failure: &Failure) {
+        let (id, text) = (self.tracker.id(event), reply::text(failure));
+        log::debug!("event failed session={self} event={id} error={}", Quoted(&text));
         let stage = match failure.location {
             FailureLocation::Downstream => "downstream",
             FailureLocation::Upstream => "upstream",
@@ -84,11 +86,11 @@ impl Session {
             FailureLocation::Proxy => "proxy",
         };
         self.figures.history.failed(FailedEvent {
-            id: self.tracker.id(event),
+            id,
             at: SystemTime::now(),
             stage,
             kind: failure.kind.label(),
-            reason: reply::text(failure).into(),
+            reason: text.into(),
             upstream: failure.server.clone(),
         });
     }
@@ -111,28 +113,20 @@ impl Session {
         self.tap_outcome(event, outcome);
         let id = self.tracker.id(event);
         let is_ending = self.ending.is_some() || !matches!(self.state, SessionState::Open);
-        match reply::close_for(failure, cause, self.down.channel.is_binary()).filter(|_| !is_ending) {
-            Some((code, words)) => {
-                let reason = match code {
-                    1012 => reply::reason_with(
-                        words,
-                        [(FIRST_LOST, id)].into_iter().chain(self.last_sent(failure)),
-                    ),
-                    _ => reply::reason_with(words, [("event", id)]),
-                };
-                if let Some(suppressed) = CLOSING_FAILURES.line(Instant::now()) {
-                    let words = Quoted(words);
-                    log::warn!(
-                        "event failed session={self} event={id} close={code} reason={words}{suppressed}"
-                    );
+        let close = reply::close_for(failure, cause, self.down.channel.is_binary());
+        if let Some((code, words)) = close.filter(|_| !is_ending) {
+            let reason = match code {
+                1012 => {
+                    reply::reason_with(words, [(FIRST_LOST, id)].into_iter().chain(self.last_sent(failure)))
                 }
-                log::debug!("event failed session={self} event={id} error={}", Quoted(&reply::text(failure)));
-                self.ending = Some(Box::new((CloseFrame::new(code, reason), EndCause::EventFailed)));
-            }
+                _ => reply::reason_with(words, [("event", id)]),
+            };
             // One warning per session is enough: many events may fail at once.
-            None => {
-                log::debug!("event failed session={self} event={id} error={}", Quoted(&reply::text(failure)))
+            if let Some(suppressed) = CLOSING_FAILURES.line(Instant::now()) {
+                let words = Quoted(words);
+                log::warn!("event failed session={self} event={id} close={code} reason={words}{suppressed}");
             }
+            self.ending = Some(Box::new((CloseFrame::new(code, reason), EndCause::EventFailed)));
         }
     }
 

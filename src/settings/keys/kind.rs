@@ -54,8 +54,11 @@ pub(crate) enum Kind {
     Tables(&'static Section),
     /// A table of paths into a message and of the values there.
     Tests,
-    /// A table of names and of the values that a request must have there.
+    /// A table of claims and of the headers that have their values.
     Values,
+    /// A table of names and of the values that a request must have there. The values are secret: a request may be
+    /// known by them.
+    Matches,
     /// A list of processors, with or without options.
     Processors(Side),
     /// A table of header names and values. The values are secret.
@@ -91,7 +94,7 @@ const MIB: u64 = 1024 * KIB;
 impl Kind {
     /// Whether a value of this kind is a table of secrets.
     pub(crate) fn is_secret_table(self) -> bool {
-        matches!(self, Self::Headers | Self::Hashes)
+        matches!(self, Self::Headers | Self::Hashes | Self::Matches)
     }
 
     /// Whether a value of this kind may consist of several scalars.
@@ -107,6 +110,7 @@ impl Kind {
                 | Self::Tables(_)
                 | Self::Tests
                 | Self::Values
+                | Self::Matches
                 | Self::CloseCodes
                 | Self::Statuses(_)
                 | Self::Processors(_)
@@ -165,7 +169,9 @@ impl fmt::Display for Kind {
             Self::Tests => f.write_str(
                 "a table of paths and values, such as { op = \"subscribe\", \"params.kind\" = \"*\" }",
             ),
-            Self::Values => f.write_str("a table of names and values, such as { tenant = \"a\" }"),
+            Self::Values | Self::Matches => {
+                f.write_str("a table of names and values, such as { tenant = \"a\" }")
+            }
             Self::Processors(side) => {
                 write!(f, "a list of {}s, each a name or a table such as {{ name = \"lines\" }}", side.noun())
             }

@@ -4,6 +4,7 @@ use config::Value;
 
 use super::{Known, answer, no_such};
 use crate::{
+    authority::MASK,
     header_list::is_token,
     router::{HostPattern, OriginPattern, Origins, PathPattern, Pattern, PatternError, ValueTest, hidden_by},
     settings::{
@@ -153,11 +154,14 @@ fn tests(value: &Value, name_of: fn(&str) -> String) -> Result<Box<[ValueTest]>,
     let mut tests: Vec<ValueTest> = Vec::new();
     for (name, value) in table {
         let name = name_of(name);
-        let expected = text(value).map_err(|_| takes())?.into();
+        let expected = text(value).map_err(|_| takes())?;
+        if expected == MASK {
+            return Err("a masked secret is not accepted; write the value".to_owned());
+        }
         if tests.iter().any(|known| known.name == name) {
             return Err(format!("{} is listed twice", quoted(&name)));
         }
-        tests.push(ValueTest { name, expected });
+        tests.push(ValueTest { name, expected: expected.into() });
     }
     Ok(tests.into())
 }

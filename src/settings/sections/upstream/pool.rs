@@ -7,6 +7,7 @@ use config::Value;
 
 use super::{EndpointConfig, on_end};
 use crate::{
+    authority::MASK,
     header_list::is_token,
     policy::{
         Balance, BreakerLimits, CheckKind, Ejection, HashKey, HealthChecks, PoolPolicy, ProbeCheck,
@@ -96,6 +97,9 @@ fn check(section: &Section<'_>) -> ProbeCheck {
 /// A path with or without a query, as in a request.
 fn path(value: &Value) -> Result<String, String> {
     let path = text(value)?;
+    if path.split_once('?').is_some_and(|(_, query)| query == MASK) {
+        return Err("a masked secret is not accepted; write the query".to_owned());
+    }
     let is_path =
         path.starts_with('/') && !path.contains('#') && path.bytes().all(|byte| byte.is_ascii_graphic());
     match is_path && Uri::try_from(path).is_ok() {
