@@ -64,4 +64,4 @@ pub use port::Port;
 pub use program::{Instance, Program};
 pub use script::Script;
 pub use source::Position;
-pub use value::limits::Limits;
+pub use value::limits::{Limits, SearchLimits};

@@ -21,6 +21,7 @@ pub(crate) fn read(section: &Section<'_>) -> Language {
             max_steps: section.count("max_steps"),
             max_recursion: section.count("max_recursion"),
             max_value: section.size("max_value"),
+            ..ProgramLimits::default()
         },
     }
 }

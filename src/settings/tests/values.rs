@@ -105,7 +105,8 @@ fn sections_of_the_process() {
     assert!(settings.admin.is_none());
     let Drain { window, grace, close_code } = settings.drain;
     assert_eq!((window, grace, close_code), (Duration::from_secs(1), Duration::from_secs(120), 1012));
-    let limits = ProgramLimits { max_steps: 1000, max_recursion: 5, max_value: 1024 };
+    let limits =
+        ProgramLimits { max_steps: 1000, max_recursion: 5, max_value: 1024, ..ProgramLimits::default() };
     let module_path = vec!["/etc/lib".into(), "/x".into()];
     assert_eq!(settings.language, Language { module_path, limits });
 }

@@ -16,10 +16,16 @@ const OTHER_NAMES: [(&str, &str); 2] = [("regex", "re"), ("regexp", "re")];
 
 /// The extractors of a program. Extractors of the same kind and format are shared, even when the definition
 /// that contains them is created several times.
-#[derive(Default)]
 pub(super) struct Extractors {
     compiled: HashMap<(String, String), Arc<Extractor>>,
     budget: Budget,
+}
+
+impl Extractors {
+    /// No extractors yet. Their regular expressions take at most `max` bytes.
+    pub(super) fn new(max: usize) -> Self {
+        Self { compiled: HashMap::new(), budget: Budget::new(max) }
+    }
 }
 
 impl Compiler<'_, '_> {

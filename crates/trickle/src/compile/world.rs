@@ -92,7 +92,7 @@ impl<'a> World<'a> {
             definitions: Vec::new(),
             constants: Vec::new(),
             functions: Vec::new(),
-            extractors: Extractors::default(),
+            extractors: Extractors::new(limits.search.max_compiled),
             limits,
             folded: 0,
             fold_steps: FOLD_STEPS,

@@ -53,6 +53,9 @@ fn of_text<'p>(
 ) -> Result<&'p Extractor, Box<Fault>> {
     env.steps.take(span)?;
     env.steps.weigh(value, span)?;
+    if let Some(text) = value.as_str().filter(|_| extractor.searches()) {
+        env.steps.search(text).map_err(|exceeded| Fault::new(span, exceeded.to_string()))?;
+    }
     Ok(extractor)
 }
 

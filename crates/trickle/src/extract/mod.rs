@@ -106,6 +106,14 @@ impl Extractor {
         Ok(Self(compiled))
     }
 
+    /// Whether the extractor searches a text with a pattern. The time then depends on the pattern as well.
+    pub(crate) fn searches(&self) -> bool {
+        matches!(
+            self.0,
+            ExtractorKind::Glob(_) | ExtractorKind::Grok(_) | ExtractorKind::Re(_) | ExtractorKind::Rerg(_)
+        )
+    }
+
     /// The parts extracted from a value; `None` if it does not match. Only strings match. `ingest_ns` is the
     /// time at which the event was received.
     pub(crate) fn extract(&self, value: &Value, ingest_ns: u64) -> Option<Value> {

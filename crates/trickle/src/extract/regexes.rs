@@ -3,6 +3,7 @@
 use regex::{Regex, RegexBuilder};
 
 use super::FormatError;
+use crate::value::limits::Size;
 use towline_event::{Record, Value};
 
 /// Maximum size of a compiled expression, in bytes: enough for an expression of several pages.
@@ -11,10 +12,6 @@ const REGEX_BYTES_MAX: usize = 1 << 20;
 /// Maximum length of an expression, in bytes. Literal text of about this length exceeds [`REGEX_BYTES_MAX`],
 /// and classes such as `\w` take thousands of times their length during compilation.
 pub(super) const EXPRESSION_MAX: usize = 64 << 10;
-
-/// Maximum total size of a program's compiled expressions, in bytes: about half a second of compilation,
-/// several thousand small expressions or a hundred large ones.
-const BUDGET: usize = 64 << 20;
 
 /// The first size limit tried when the size of an expression is determined, in bytes. Few expressions are
 /// smaller.
@@ -35,17 +32,17 @@ pub(super) struct Captures(Regex);
 /// The remaining size for the expressions of a program.
 #[derive(Debug)]
 pub(crate) struct Budget {
+    max: usize,
     left: usize,
     spent: bool,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Self { left: BUDGET, spent: false }
-    }
-}
-
 impl Budget {
+    /// A budget of this many bytes.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, left: max, spent: false }
+    }
+
     /// Whether the limit was exceeded. No more expressions are compiled then.
     pub(crate) fn is_spent(&self) -> bool {
         self.spent
@@ -56,8 +53,8 @@ impl Budget {
         self.left = self.left.saturating_sub(bytes);
         match self.spent {
             true => Err(FormatError::OverBudget(format!(
-                "the compiled regular expressions of this program take more than {} MiB",
-                BUDGET >> 20
+                "the compiled regular expressions of this program take more than {}",
+                Size(self.max)
             ))),
             false => Ok(()),
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn compile(kind: &str, format: &str) -> Result<Extractor, FormatError> {
-    Extractor::compile(kind, format, &mut Budget::default())
+    Extractor::compile(kind, format, &mut Budget::new(64 << 20))
 }
 
 const INGEST_NS: u64 = 7;

@@ -3,7 +3,7 @@
 //! # Correctness
 //! The size of an expression is limited, both as text and compiled, and so is the number of compiled
 //! expressions in a thread's cache. Most programs use a few expressions repeatedly, so the cache keeps the
-//! most recently used ones. Compiling an expression costs [`COMPILE_STEPS`] steps.
+//! most recently used ones. Compiling an expression costs the steps that the limits say.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -56,9 +56,6 @@ const CACHE_MAX: usize = 1 << 20;
 
 /// Maximum number of compiled expressions in a thread's cache, because each may be large.
 const KEPT_MAX: usize = 16;
-
-/// The number of steps for compiling an expression, which takes up to about 15 milliseconds.
-const COMPILE_STEPS: usize = 20_000;
 
 /// The factor by which searching is slower per byte than other functions.
 const SEARCH_COST: usize = 4;
@@ -166,6 +163,7 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
 fn subject<'c>(call: &Call<'c>) -> Result<(Rc<Regex>, &'c str), String> {
     let (pattern, text) = (call.string(0)?, call.string(1)?);
     call.read(text.len().saturating_mul(SEARCH_COST))?;
+    call.steps.search(text).map_err(|exceeded| call.fail(exceeded))?;
     Ok((compiled(call, pattern)?, text))
 }
 
@@ -190,7 +188,7 @@ fn compiled(call: &Call<'_>, pattern: &str) -> Result<Rc<Regex>, String> {
 }
 
 fn compile(call: &Call<'_>, pattern: &str) -> Result<Regex, String> {
-    call.walk(COMPILE_STEPS)?;
+    call.walk(call.steps.limits().search.compile_steps as usize)?;
     let built = RegexBuilder::new(pattern).size_limit(COMPILED_MAX).dfa_size_limit(CACHE_MAX).build();
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => {

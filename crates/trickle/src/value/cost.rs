@@ -91,6 +91,12 @@ impl Steps {
         self.spend(size / (4 * BYTES_A_STEP)).map_err(|message| Fault::new(span, message))
     }
 
+    /// Refuses a text that is too long to be searched with a regular expression.
+    pub(crate) fn search(&self, text: &str) -> Result<(), LimitExceeded> {
+        let max = self.limits.search.max_text;
+        if text.len() > max { Err(LimitExceeded::Searched(max)) } else { Ok(()) }
+    }
+
     /// Refuses a text or a list whose size in bytes would exceed the limit, before it is built.
     pub(crate) fn room(&self, size: usize, span: Span) -> Result<(), Box<Fault>> {
         let max = self.limits.max_value;

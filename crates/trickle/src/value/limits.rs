@@ -22,6 +22,13 @@ pub(crate) const DEPTH_MAX: u32 = 127;
 /// part counts each time it occurs. The limit is 16 times the maximum message size of the default settings.
 pub(crate) const SIZE_MAX: usize = 16 << 20;
 
+/// The number of steps for compiling a regular expression.
+const COMPILE_STEPS: u32 = 20_000;
+
+/// Maximum total size of a program's compiled expressions, in bytes: about half a second of compilation, several thousand
+/// small expressions or a hundred large ones.
+const COMPILED_MAX: usize = 64 << 20;
+
 /// Limits on the cost of one event in a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -31,11 +38,28 @@ pub struct Limits {
     pub max_recursion: u32,
     /// Maximum size of a value that the program builds, in bytes, estimated as the length of its JSON.
     pub max_value: usize,
+    /// Limits on regular expressions, whose time depends on more than the length of the text.
+    pub search: SearchLimits,
+}
+
+/// Limits on regular expressions, and on extractors that are made of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchLimits {
+    /// Maximum length of a text that is searched, in bytes; for a longer one, the expression fails. Finding all matches
+    /// takes quadratic time, and some expressions take a few microseconds for each byte.
+    pub max_text: usize,
+    /// The number of steps for compiling an expression that a function gets as an argument. It takes up to about 15
+    /// milliseconds.
+    pub compile_steps: u32,
+    /// Maximum total size of the expressions of a program's extractors when compiled, in bytes.
+    pub max_compiled: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_steps: STEPS_MAX, max_recursion: RECURSION_MAX, max_value: SIZE_MAX }
+        let search =
+            SearchLimits { max_text: usize::MAX, compile_steps: COMPILE_STEPS, max_compiled: COMPILED_MAX };
+        Self { max_steps: STEPS_MAX, max_recursion: RECURSION_MAX, max_value: SIZE_MAX, search }
     }
 }
 
@@ -49,6 +73,8 @@ pub(crate) enum LimitExceeded {
     Deep,
     #[error("the value is larger than {}", Size(*.0))]
     Large(usize),
+    #[error("the text is longer than the {} that regular expressions search here", Size(*.0))]
+    Searched(usize),
 }
 
 /// A number of bytes, displayed in the largest unit that divides it.
