@@ -16,6 +16,7 @@ use awc::{BoxedSocket, Client, error::WsClientError};
 use bytes::Bytes;
 use tokio::{
     sync::Semaphore,
+    task::JoinError,
     time::{Instant as TokioInstant, sleep_until, timeout, timeout_at},
 };
 
@@ -122,7 +123,8 @@ pub async fn replay(
     let sessions = plan.sessions.into_iter().map(|session| {
         let (client, options, turns) = (client.clone(), Rc::clone(&options), Rc::clone(&turns));
         let progress = Rc::clone(&progress);
-        actix_rt::spawn(async move {
+        let id = session.session.clone();
+        let running = actix_rt::spawn(async move {
             // At the original pace, all sessions must run when they ran in the record.
             let _turn = match options.speed {
                 Speed::Fast => turns.acquire().await.ok(),
@@ -131,18 +133,14 @@ pub async fn replay(
             let done = run(&client, &session, &options, begin, &progress).await;
             progress.ended.set(progress.ended.get() + 1);
             done
-        })
+        });
+        (id, running)
     });
     let (mut report, mut refused) = (Report::default(), Vec::new());
-    for session in sessions.collect::<Vec<_>>() {
-        match session.await {
-            Ok((session, None)) => report.add(session),
-            Ok((session, Some(error))) => {
-                report.add(session);
-                refused.push(error);
-            }
-            Err(error) => refused.push(error.to_string()),
-        }
+    for (id, running) in sessions.collect::<Vec<_>>() {
+        let (session, error) = running.await.unwrap_or_else(|error| (panicked(id, &error), None));
+        report.add(session);
+        refused.extend(error);
     }
     match refused.pop() {
         Some(error) if refused.len() + 1 == count => Err(ReplayError::Connect(error)),
@@ -183,7 +181,7 @@ async fn run(
                 Ok(Err(error)) => error.to_string(),
                 _ => "no connection within 10s".to_owned(),
             };
-            let difference = connection(plan, error.clone());
+            let difference = connection(plan.session.clone(), error.clone());
             return (
                 SessionReport { differences: vec![difference], ..SessionReport::default() },
                 Some(error),
@@ -213,15 +211,21 @@ async fn run(
     if let Some(reason) = peer.ended.take()
         && (unsent > 0 || !differences.is_empty())
     {
-        differences.push(connection(plan, format!("{reason}, {unsent} messages not sent")));
+        let text = format!("{reason}, {unsent} messages not sent");
+        differences.push(connection(plan.session.clone(), text));
     }
     let received = peer.received.len();
     peer.close().await;
     (SessionReport { sent, received, differences }, None)
 }
 
-fn connection(plan: &SessionPlan, replayed: String) -> Difference {
-    let session = plan.session.clone();
+/// The result of a session whose replay has panicked.
+fn panicked(session: String, error: &JoinError) -> SessionReport {
+    let difference = connection(session, format!("the replay of the session failed: {error}"));
+    SessionReport { differences: vec![difference], ..SessionReport::default() }
+}
+
+fn connection(session: String, replayed: String) -> Difference {
     Difference {
         session,
         event: None,
@@ -340,5 +344,22 @@ impl Peer {
             Poll::Pending => Poll::Pending,
         });
         let _ = timeout(CLOSE_TIME, closing).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_difference() {
+        let report = actix::System::new().block_on(async {
+            let running = actix_rt::spawn(async { panic!("a bug") });
+            let running: Result<(), _> = running.await;
+            panicked("1:0".to_owned(), &running.unwrap_err())
+        });
+        let [difference] = &report.differences[..] else { panic!("{report:?}") };
+        assert_eq!((difference.kind, difference.session.as_str()), (DifferenceKind::Connection, "1:0"));
+        assert!(difference.replayed.contains("panic"), "{}", difference.replayed);
     }
 }

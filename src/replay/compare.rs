@@ -1,5 +1,7 @@
 //! Compares what a client gets in a replay with what it got in the record.
 
+use std::collections::{HashMap, VecDeque};
+
 use serde_json::Value;
 
 use super::plan::{Exchanged, Role, SessionPlan};
@@ -58,21 +60,24 @@ impl DifferenceKind {
 
 /// The differences of one session. `received` are the messages of the replay, whose roles and events are not known.
 pub fn compare(plan: &SessionPlan, received: &[Exchanged]) -> Vec<Difference> {
-    let (mut missing, mut unexpected) = unmatched(&plan.received, received);
+    let recorded: Vec<_> = plan.received.iter().map(Comparable::new).collect();
+    let replayed: Vec<_> = received.iter().map(Comparable::new).collect();
+    let (mut missing, unexpected) = unmatched(&recorded, &replayed);
+    let mut elsewhere = Elsewhere::new(&unexpected, &replayed);
     let mut differences = Vec::new();
     // The same message at another place: a push may come at any moment.
-    missing.retain(|&expected| {
-        let expected = &plan.received[expected];
-        let Some(at) = unexpected.iter().position(|&got| is_same(expected, &received[got])) else {
+    missing.retain(|&at| {
+        if !elsewhere.take(&recorded[at]) {
             return true;
-        };
-        unexpected.remove(at);
+        }
+        let expected = &plan.received[at];
         if expected.role != Role::Push {
             let text = shown(expected);
             differences.push(difference(plan, expected, DifferenceKind::Order, text.clone(), text));
         }
         false
     });
+    let unexpected = elsewhere.left();
     // Replies and errors come in the same order, so the first that is left belongs to the first that is missing.
     let mut unexpected = unexpected.into_iter().map(|got| &received[got]);
     for expected in missing.into_iter().map(|expected| &plan.received[expected]) {
@@ -107,12 +112,12 @@ fn difference(
 }
 
 /// The positions of the messages that have no counterpart in the same order.
-fn unmatched(expected: &[Exchanged], got: &[Exchanged]) -> (Vec<usize>, Vec<usize>) {
-    let begin = expected.iter().zip(got).take_while(|(expected, got)| is_same(expected, got)).count();
+fn unmatched(expected: &[Comparable<'_>], got: &[Comparable<'_>]) -> (Vec<usize>, Vec<usize>) {
+    let begin = expected.iter().zip(got).take_while(|(expected, got)| expected.is_same(got)).count();
     let (rest, rest_got) = (&expected[begin..], &got[begin..]);
     if rest.len().saturating_mul(rest_got.len()) > CELLS_MAX {
         let differs = |at: &usize| match (expected.get(*at), got.get(*at)) {
-            (Some(expected), Some(got)) => !is_same(expected, got),
+            (Some(expected), Some(got)) => !expected.is_same(got),
             _ => true,
         };
         return (
@@ -124,7 +129,7 @@ fn unmatched(expected: &[Exchanged], got: &[Exchanged]) -> (Vec<usize>, Vec<usiz
     let (mut missing, mut unexpected) = (Vec::new(), Vec::new());
     let (mut i, mut j) = (0, 0);
     while i < rest.len() || j < rest_got.len() {
-        let is_match = i < rest.len() && j < rest_got.len() && is_same(&rest[i], &rest_got[j]);
+        let is_match = i < rest.len() && j < rest_got.len() && rest[i].is_same(&rest_got[j]);
         if is_match {
             (i, j) = (i + 1, j + 1);
         } else if j == rest_got.len() || i < rest.len() && lengths[i + 1][j] >= lengths[i][j + 1] {
@@ -139,11 +144,11 @@ fn unmatched(expected: &[Exchanged], got: &[Exchanged]) -> (Vec<usize>, Vec<usiz
 }
 
 /// For each pair of positions, the length of the longest common sequence from there on.
-fn lengths(expected: &[Exchanged], got: &[Exchanged]) -> Vec<Vec<u32>> {
+fn lengths(expected: &[Comparable<'_>], got: &[Comparable<'_>]) -> Vec<Vec<u32>> {
     let mut lengths = vec![vec![0; got.len() + 1]; expected.len() + 1];
     for i in (0..expected.len()).rev() {
         for j in (0..got.len()).rev() {
-            lengths[i][j] = match is_same(&expected[i], &got[j]) {
+            lengths[i][j] = match expected[i].is_same(&got[j]) {
                 true => lengths[i + 1][j + 1] + 1,
                 false => lengths[i + 1][j].max(lengths[i][j + 1]),
             };
@@ -152,26 +157,96 @@ fn lengths(expected: &[Exchanged], got: &[Exchanged]) -> Vec<Vec<u32>> {
     lengths
 }
 
-/// Whether a message of the replay is that of the record. Error replies are compared without the ids of their events,
-/// which count sessions since the start of the process.
-fn is_same(expected: &Exchanged, got: &Exchanged) -> bool {
-    if expected.binary != got.binary {
-        return false;
+/// A message in the form in which it is compared.
+struct Comparable<'a> {
+    key: ComparableKey<'a>,
+    /// The text with [`MASK`] for each masked value; `None` if nothing is masked.
+    masked: Option<String>,
+}
+
+/// Error replies are compared without the ids of their events, which count sessions since the start of the process.
+#[derive(PartialEq, Eq, Hash)]
+enum ComparableKey<'a> {
+    Error { binary: bool, text: String },
+    Message { binary: bool, payload: &'a [u8] },
+}
+
+impl<'a> Comparable<'a> {
+    fn new(message: &'a Exchanged) -> Self {
+        let (binary, payload) = (message.binary, message.payload.as_slice());
+        let key = match error_text(message) {
+            Some(text) => ComparableKey::Error { binary, text },
+            None => ComparableKey::Message { binary, payload },
+        };
+        Self { key, masked: message.is_redacted.then(|| plain_masks(&String::from_utf8_lossy(payload))) }
     }
-    if expected.payload == got.payload {
-        return true;
+
+    /// Whether a message of the replay is this one of the record.
+    fn is_same(&self, got: &Self) -> bool {
+        if self.key == got.key {
+            return true;
+        }
+        match (&self.masked, &self.key, &got.key) {
+            (
+                Some(masked),
+                ComparableKey::Message { binary, .. },
+                ComparableKey::Message { binary: got_binary, payload },
+            ) => binary == got_binary && fits(masked, &String::from_utf8_lossy(payload)),
+            _ => false,
+        }
     }
-    if let (Some(expected), Some(got)) = (error_text(expected), error_text(got)) {
-        return expected == got;
+}
+
+/// The messages of the replay that have no counterpart at their place.
+struct Elsewhere<'a> {
+    messages: &'a [Comparable<'a>],
+    /// Their positions, in order; `None` once a counterpart was found.
+    unexpected: Vec<Option<usize>>,
+    by_key: HashMap<&'a ComparableKey<'a>, VecDeque<usize>>,
+    /// The number of comparisons that are left for messages with masked values, which have no key.
+    comparisons: usize,
+}
+
+impl<'a> Elsewhere<'a> {
+    fn new(unexpected: &[usize], messages: &'a [Comparable<'a>]) -> Self {
+        let mut by_key = HashMap::<_, VecDeque<usize>>::new();
+        for (place, &at) in unexpected.iter().enumerate() {
+            by_key.entry(&messages[at].key).or_default().push_back(place);
+        }
+        let unexpected = unexpected.iter().copied().map(Some).collect();
+        Self { messages, unexpected, by_key, comparisons: CELLS_MAX }
     }
-    expected.is_redacted
-        && fits(&String::from_utf8_lossy(&expected.payload), &String::from_utf8_lossy(&got.payload))
+
+    /// Takes the first message that is the same.
+    fn take(&mut self, expected: &Comparable<'a>) -> bool {
+        while let Some(place) = self.by_key.get_mut(&expected.key).and_then(VecDeque::pop_front) {
+            if self.unexpected[place].take().is_some() {
+                return true;
+            }
+        }
+        if expected.masked.is_none() {
+            return false;
+        }
+        let compared = self.unexpected.iter_mut().take(self.comparisons);
+        self.comparisons -= compared.len();
+        let is_same =
+            |place: &&mut Option<usize>| place.is_some_and(|at| expected.is_same(&self.messages[at]));
+        compared.into_iter().find(is_same).and_then(Option::take).is_some()
+    }
+
+    /// The positions of those that are left.
+    fn left(self) -> Vec<usize> {
+        self.unexpected.into_iter().flatten().collect()
+    }
+}
+
+/// The text without the quotes that a masked value has got if it was not a text.
+fn plain_masks(text: &str) -> String {
+    text.replace(&format!("\\\"{MASK}\\\""), MASK).replace(&format!("\"{MASK}\""), MASK)
 }
 
 /// Whether a text is one with masked values, where each mask stands for anything.
 fn fits(masked: &str, text: &str) -> bool {
-    // A masked value that was not a text has got quotes.
-    let masked = masked.replace(&format!("\"{MASK}\""), MASK);
     let mut parts = masked.split(MASK);
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -288,6 +363,8 @@ mod tests {
         assert_eq!(kinds(vec![masked(recorded)], &[r#"{"token":[1,2],"x":1}"#]), []);
         assert_eq!(kinds(vec![masked(recorded)], &[r#"{"token":"abc","x":2}"#]).len(), 1);
         assert_eq!(kinds(vec![masked("***")], &["anything"]), []);
+        let nested = r#"{"p":"{\"token\":\"***\",\"x\":1}"}"#;
+        assert_eq!(kinds(vec![masked(nested)], &[r#"{"p":"{\"token\":[7],\"x\":1}"}"#]), []);
     }
 
     #[test]
@@ -297,6 +374,29 @@ mod tests {
         let mut changed = texts.clone();
         (changed[0], changed[2000]) = ("x", "y");
         assert_eq!(kinds(replies(&texts), &changed).len(), 2);
+    }
+
+    /// The number of comparisons grows with the number of messages, not with its square.
+    #[test]
+    fn many_messages_at_other_places_are_compared_in_bounded_time() {
+        let count = 20_000;
+        let texts = |from: usize| (from..from + count).map(|number| number.to_string()).collect::<Vec<_>>();
+        let masked = (0..count)
+            .map(|number| Exchanged { is_redacted: true, ..message(Role::Reply, &format!("{number} ***")) });
+        let masked: Vec<_> = masked.collect();
+        let received = texts(count);
+        let received: Vec<_> = received.iter().map(String::as_str).collect();
+        let messages = got(&received);
+        let comparable: Vec<_> = messages.iter().map(Comparable::new).collect();
+        let all: Vec<_> = (0..count).collect();
+        let mut elsewhere = Elsewhere::new(&all, &comparable);
+        for expected in &masked {
+            assert!(!elsewhere.take(&Comparable::new(expected)));
+        }
+        assert_eq!(elsewhere.comparisons, 0);
+        let last = message(Role::Reply, received[count - 1]);
+        assert!(elsewhere.take(&Comparable::new(&last)) && !elsewhere.take(&Comparable::new(&last)));
+        assert_eq!(elsewhere.left().len(), count - 1);
     }
 
     proptest! {
