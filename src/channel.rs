@@ -189,6 +189,11 @@ where
         self.link.check_liveness(waker, self.is_reading)
     }
 
+    /// Whether a message would begin or end within an event. Call it only before the message is fed.
+    pub fn splits(&self, message: &Message) -> bool {
+        self.inbound.splits(message)
+    }
+
     /// Makes a message the source of the next events. All events of the previous message must have been taken.
     pub fn feed(&mut self, message: Message) {
         self.inbound.feed(message);

@@ -80,6 +80,15 @@ impl Inbound {
         self.preprocessors.as_mut()?.abandon()
     }
 
+    /// Whether a message would begin or end within an event. Call it only before the message is fed.
+    pub fn splits(&self, message: &Message) -> bool {
+        let bytes = match message {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        };
+        self.preprocessors.as_ref().is_some_and(|preprocessors| preprocessors.splits(bytes))
+    }
+
     /// Number of bytes held of messages that are not events yet.
     pub fn held(&self) -> usize {
         let passing = self.passing.as_ref().map_or(0, Message::len);

@@ -160,6 +160,11 @@ impl Preprocessor for Split {
     fn held(&self) -> usize {
         self.chunk.len() + self.partial.capacity()
     }
+
+    fn splits(&self, message: &[u8]) -> bool {
+        let is_within = self.skipping || !self.partial.is_empty();
+        self.buffered && (is_within || message.last().is_some_and(|last| *last != b'\n'))
+    }
 }
 
 // === impl Join ===
@@ -179,6 +184,28 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_message_that_begins_or_ends_within_a_line_splits_it() {
+        let mut stage = Split::new(true);
+        stage.line_bytes_max = 4;
+        for (message, splits) in [
+            (&b"a\n"[..], false),
+            (b"", false),
+            (b"b", true),
+            (b"c\n", true),
+            (b"d\n", false),
+            // too long, and refused
+            (b"efghij", true),
+            (b"k\n", true),
+            (b"l\n", false),
+        ] {
+            assert_eq!(stage.splits(message), splits, "{message:?}");
+            stage.feed(Bytes::copy_from_slice(message), true);
+            while stage.next().is_some() {}
+        }
+        assert!(!Split::new(false).splits(b"a"));
+    }
 
     /// The texts of messages or lines.
     type Texts = &'static [&'static [u8]];

@@ -46,6 +46,13 @@ pub trait Preprocessor {
 
     /// Number of bytes that were accepted as input and not returned yet.
     fn held(&self) -> usize;
+
+    /// Whether a message would begin or end within a chunk. Call it only before the message is fed. No message does if a
+    /// chunk does not span messages.
+    fn splits(&self, message: &[u8]) -> bool {
+        let _ = message;
+        false
+    }
 }
 
 /// A postprocessor transforms chunks from the codec into messages.
@@ -267,6 +274,16 @@ impl Preprocessors {
     /// there was no input.
     pub fn abandon(&mut self) -> Option<FormatError> {
         self.stages.iter_mut().filter_map(|stage| stage.abandon()).next_back()
+    }
+
+    /// Whether a message would begin or end within a chunk. Call it only before the message is fed.
+    pub fn splits(&self, message: &[u8]) -> bool {
+        match self.stages.as_slice() {
+            [only] => only.splits(message),
+            // What a later stage gets of the message is not known, so it counts as the begin of a chunk.
+            [first, later @ ..] => first.splits(message) || later.iter().any(|stage| stage.splits(b" ")),
+            [] => false,
+        }
     }
 
     /// Number of bytes that were accepted as input and not returned yet.

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use super::line::{Direction, OVERLAP, SessionLabels};
 use crate::{
     event::{Data, Event, EventId, EventNumber, Meta, Record, Value},
-    trickle::{Diagnostics, Limits, NoModules, Script},
+    trickle::{Diagnostics, Limits, NoModules, Script, SearchLimits},
     wire::Message,
 };
 
@@ -19,8 +19,14 @@ const PAYLOAD_DEFAULT: usize = 64 * 1024;
 const PAYLOAD_MAX: usize = 1 << 20;
 /// Data above this size is not evaluated by conditions.
 const EVALUATED_MAX: usize = 1 << 20;
-/// The limits on the cost of a condition for one message: with at most `TAPS_MAX` taps, less than a millisecond.
-const LIMITS: Limits = Limits { max_steps: 2_000, max_recursion: 64, max_value: 64 * 1024 };
+/// The limits on the cost of a condition for one message: with at most `TAPS_MAX` taps, less than a millisecond. Compiling
+/// an argument of `std::re` takes longer, once, and then counts as time.
+const LIMITS: Limits = Limits {
+    max_steps: 2_000,
+    max_recursion: 64,
+    max_value: 64 * 1024,
+    search: SearchLimits { max_text: 4 * 1024, compile_steps: 500, max_compiled: 4 << 20 },
+};
 
 /// What a client asks a tap for.
 #[derive(Debug, Clone)]
@@ -338,5 +344,24 @@ mod tests {
     fn a_condition_has_a_bounded_cost() {
         let list = format!("[{}1]", "1,".repeat(5000));
         assert_eq!(holds("let n = for event of case (i, e) => e * 2 end; true", &list), Err(NotEvaluated));
+    }
+
+    #[test]
+    fn regular_expressions_search_short_texts() {
+        for condition in [
+            "std::re::is_match(\"^a+$\", event)",
+            "match event of case ~ re|^a+$| => true default => false end",
+            "match event of case ~ rerg|a| => true default => false end",
+            "match event of case ~ glob|a*| => true default => false end",
+        ] {
+            assert_eq!(holds(condition, "\"aaa\""), Ok(true), "{condition}");
+            assert_eq!(holds(condition, "\"bbb\""), Ok(false), "{condition}");
+            let long = format!("\"{}\"", "a".repeat(LIMITS.search.max_text + 1));
+            assert_eq!(holds(condition, &long), Err(NotEvaluated), "{condition}");
+        }
+        let large = (0..20).map(|number| format!("case ~ re|(a{{1,100}}){{1,90}}x{number}| => true "));
+        let text = |cases: String| format!("match event of {cases} default => false end");
+        let refused = condition(&text(large.collect())).unwrap_err().to_string();
+        assert!(refused.contains("more than 4 MiB"), "{refused}");
     }
 }

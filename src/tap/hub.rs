@@ -7,6 +7,7 @@
 
 use std::{
     cell::RefCell,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -17,9 +18,9 @@ use std::{
 
 use super::{
     filter::{Condition, NotEvaluated, Subject, TapRequest},
-    line::{Direction, SessionLabels, TapLine},
+    line::{Direction, SessionLabels},
     pending::{Matched, TapId},
-    queue::TapQueue,
+    queue::{OfferedLine, Pushed, TapQueue},
     reader::TapReader,
     redact::Redaction,
 };
@@ -45,6 +46,17 @@ pub struct Taps {
     list: AtomicU64,
     open: Mutex<Vec<Arc<Tap>>>,
     next_id: AtomicU64,
+    lost: AtomicU64,
+    skipped: AtomicU64,
+}
+
+/// Lines that readers of taps have missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissedLines {
+    /// Lines for which there was no room, because their reader was too slow.
+    pub lost: u64,
+    /// Lines whose condition had no result.
+    pub skipped: u64,
 }
 
 /// An open tap.
@@ -65,8 +77,14 @@ pub struct TooManyTaps;
 struct ThreadTaps {
     list: u64,
     taps: Vec<ThreadTap>,
+    allowance: Allowance,
+}
+
+/// The time that conditions may take on a thread. What an evaluation takes beyond it is missing in the next windows.
+#[derive(Debug, Default)]
+struct Allowance {
     window: Option<Instant>,
-    /// The time that conditions took in the window.
+    /// The time that conditions took in the window, and that of earlier windows beyond what they allow.
     spent: Duration,
 }
 
@@ -113,19 +131,15 @@ impl Taps {
     }
 
     /// Offers a message to the taps of its session. Returns those whose condition it satisfies.
-    pub(super) fn offer(
-        &self,
-        subject: &Subject<'_>,
-        now_ns: u64,
-        line: impl Fn(&TapRequest) -> TapLine,
-    ) -> Matched {
+    pub(super) fn offer(&self, subject: &Subject<'_>, now_ns: u64, line: &impl OfferedLine) -> Matched {
         let mut matched = Matched::default();
         self.with_taps(|thread| {
             for at in 0..thread.taps.len() {
                 let filter = &thread.taps[at].tap.request.filter;
                 let is_wanted = filter.wants(subject.direction);
-                // The outcome follows its message.
-                let decides = subject.direction == Direction::FromClient && filter.wants(Direction::Outcome);
+                // The outcome of an event follows its message.
+                let is_arrival = subject.direction == Direction::FromClient && subject.event.is_some();
+                let decides = is_arrival && filter.wants(Direction::Outcome);
                 if !filter.wants_session(subject.session) || !is_wanted && !decides {
                     continue;
                 }
@@ -135,11 +149,11 @@ impl Taps {
                     Ok(true) => {
                         matched.add(tap.id);
                         if is_wanted {
-                            tap.queue.push(line(&tap.request));
+                            self.push(tap, line);
                         }
                     }
                     Ok(false) => {}
-                    Err(NotEvaluated) => tap.queue.skip(),
+                    Err(NotEvaluated) => self.skip(tap, u64::from(is_wanted) + u64::from(decides)),
                 }
             }
         });
@@ -148,21 +162,32 @@ impl Taps {
 
     /// Offers the outcome of an event to the taps of its session. Those with a condition get it if the event's message
     /// has satisfied it.
-    pub(super) fn offer_outcome(
-        &self,
-        session: &SessionLabels,
-        matched: &Matched,
-        line: impl Fn() -> TapLine,
-    ) {
+    pub(super) fn offer_outcome(&self, session: &SessionLabels, matched: &Matched, line: &impl OfferedLine) {
         self.with_taps(|thread| {
             for ThreadTap { tap, .. } in &thread.taps {
                 let filter = &tap.request.filter;
                 let is_wanted = filter.wants(Direction::Outcome) && filter.wants_session(session);
                 if is_wanted && (!filter.has_condition() || matched.has(tap.id)) {
-                    tap.queue.push(line());
+                    self.push(tap, line);
                 }
             }
         });
+    }
+
+    /// The lines that readers have missed since the start of the process.
+    pub fn missed(&self) -> MissedLines {
+        MissedLines { lost: self.lost.load(Relaxed), skipped: self.skipped.load(Relaxed) }
+    }
+
+    fn push(&self, tap: &Tap, line: &impl OfferedLine) {
+        if tap.queue.push(line, &tap.request) == Pushed::Lost {
+            self.lost.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn skip(&self, tap: &Tap, count: u64) {
+        tap.queue.skip(count);
+        self.skipped.fetch_add(count, Relaxed);
     }
 
     /// Runs `work` with the taps of this thread. If it panics, all taps end.
@@ -228,8 +253,13 @@ impl Tap {
 impl ThreadTaps {
     fn take(&mut self, taps: &Taps, list: u64) {
         let open = taps.lock().clone();
-        let compiled = |tap: Arc<Tap>| ThreadTap { condition: tap.request.filter.condition(), tap };
-        self.taps = open.into_iter().map(compiled).collect();
+        let mut known = mem::take(&mut self.taps);
+        // A condition is compiled once for each thread.
+        let kept = |tap: Arc<Tap>| match known.iter().position(|known| Arc::ptr_eq(&known.tap, &tap)) {
+            Some(at) => known.swap_remove(at),
+            None => ThreadTap { condition: tap.request.filter.condition(), tap },
+        };
+        self.taps = open.into_iter().map(kept).collect();
         self.list = list;
     }
 
@@ -237,14 +267,58 @@ impl ThreadTaps {
     fn holds(&mut self, at: usize, subject: &Subject<'_>, now_ns: u64) -> Result<bool, NotEvaluated> {
         let Some(condition) = &mut self.taps[at].condition else { return Ok(true) };
         let begin = Instant::now();
-        if self.window.is_none_or(|window| begin.duration_since(window) >= WINDOW) {
-            (self.window, self.spent) = (Some(begin), Duration::ZERO);
-        }
-        if self.spent >= EVALUATION_MAX {
+        self.allowance.refill(begin);
+        if self.allowance.is_spent() {
             return Err(NotEvaluated);
         }
         let holds = condition.holds(subject, now_ns);
-        self.spent += begin.elapsed();
+        self.allowance.spend(begin.elapsed());
         holds
+    }
+}
+
+// === impl Allowance ===
+
+impl Allowance {
+    /// Begins another window if the last one is over.
+    fn refill(&mut self, now: Instant) {
+        let Some(window) = self.window else {
+            self.window = Some(now);
+            return;
+        };
+        let windows = now.duration_since(window).as_secs() / WINDOW.as_secs();
+        if windows > 0 {
+            self.window = Some(now);
+            let allowed = EVALUATION_MAX.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX));
+            self.spent = self.spent.saturating_sub(allowed);
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.spent >= EVALUATION_MAX
+    }
+
+    fn spend(&mut self, time: Duration) {
+        self.spent += time;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_evaluation_takes_the_time_of_later_windows() {
+        let (mut allowance, begin) = (Allowance::default(), Instant::now());
+        allowance.refill(begin);
+        allowance.spend(4 * EVALUATION_MAX);
+        for (windows, is_spent) in [(0, true), (1, true), (3, true), (4, false)] {
+            allowance.refill(begin + windows * WINDOW);
+            assert_eq!(allowance.is_spent(), is_spent, "{windows}");
+        }
+        allowance.spend(EVALUATION_MAX);
+        assert!(allowance.is_spent());
+        allowance.refill(begin + 1000 * WINDOW);
+        assert_eq!(allowance.spent, Duration::ZERO);
     }
 }

@@ -141,6 +141,13 @@ pub struct LineFormat {
     pub max_payload: usize,
 }
 
+/// The memory of a line without content, in bytes. The line itself counts twice, because a queue that grows doubles.
+pub const SHORTEST_COST: usize = 2 * size_of::<TapLine>() + 16;
+
+/// Maximum size of a payload in a line, in bytes, with the escapes of JSON or as base64. A payload of control characters has
+/// six times its size.
+const WRITTEN_MAX: usize = 3 << 19;
+
 /// The bytes that are copied behind `max_payload`, so that a secret that begins before the limit is found as a whole.
 pub const OVERLAP: usize = 1024;
 
@@ -209,18 +216,6 @@ impl TapLine {
         }
     }
 
-    /// The memory of the line in bytes. The line itself counts twice, because a queue that grows doubles.
-    pub fn cost(&self) -> usize {
-        let content = match &self.body {
-            LineBody::Message(MessageLine { payload: Some(Payload::Bytes(bytes)), .. }) => bytes.len(),
-            LineBody::Message(_) => 0,
-            LineBody::Outcome(outcome) => {
-                size_of::<OutcomeLine>() + outcome.reason.as_ref().map_or(0, |reason| reason.text.len())
-            }
-        };
-        2 * size_of::<Self>() + content
-    }
-
     /// Appends the line as JSON, with a line feed. The order of the fields is fixed.
     pub fn write(&self, format: &LineFormat, out: &mut Vec<u8>) {
         let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(self.time_ns);
@@ -256,10 +251,13 @@ impl MessageLine {
 
     fn write_payload(&self, bytes: &[u8], format: &LineFormat, out: &mut Vec<u8>) {
         let is_copied_whole = bytes.len() == self.bytes;
-        let Some(masked) = format.redaction.mask(bytes, is_copied_whole) else {
+        let Some(masked) = format.redaction.mask(bytes, is_copied_whole, format.max_payload) else {
             return out.extend_from_slice(b",\"withheld\":true");
         };
-        let shown = cut(&masked.bytes, format.max_payload, !self.binary);
+        let (shown, written) = fitting(&masked.bytes, !self.binary);
+        let is_cut = masked.is_cut || shown.len() < masked.bytes.len();
+        // Growing by doubling would take up to twice the memory.
+        out.reserve_exact(written + 128);
         match std::str::from_utf8(shown) {
             Ok(shown) if !self.binary => text(out, "payload", shown),
             _ => {
@@ -267,7 +265,7 @@ impl MessageLine {
                 text(out, "encoding", "base64");
             }
         }
-        if !is_copied_whole || shown.len() < masked.bytes.len() {
+        if is_cut {
             out.extend_from_slice(b",\"truncated\":true");
         }
         if masked.is_changed {
@@ -277,6 +275,12 @@ impl MessageLine {
 }
 
 impl OutcomeLine {
+    /// The memory of the line in bytes.
+    pub fn cost(&self) -> usize {
+        let reason = self.reason.as_ref().map_or(0, |reason| reason.text.len());
+        SHORTEST_COST + size_of::<Self>() + reason
+    }
+
     fn write(&self, redaction: &Redaction, out: &mut Vec<u8>) {
         text(out, "outcome", self.outcome);
         if let Some(reason) = &self.reason {
@@ -290,13 +294,25 @@ impl OutcomeLine {
     }
 }
 
-/// The first bytes, at most `max`. A text is cut between two characters.
-fn cut(bytes: &[u8], max: usize, is_text: bool) -> &[u8] {
-    let bytes = &bytes[..bytes.len().min(max)];
-    match std::str::from_utf8(bytes) {
-        Err(error) if is_text && error.error_len().is_none() => &bytes[..error.valid_up_to()],
-        _ => bytes,
+/// The first bytes of a payload, at most [`WRITTEN_MAX`] with the escapes of JSON or as base64, and their length with them.
+fn fitting(bytes: &[u8], is_text: bool) -> (&[u8], usize) {
+    let Some(text) = std::str::from_utf8(bytes).ok().filter(|_| is_text) else {
+        let shown = &bytes[..bytes.len().min(WRITTEN_MAX / 4 * 3)];
+        return (shown, shown.len().div_ceil(3) * 4);
+    };
+    let mut written = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let length = match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' | b'\x08' | b'\x0c' => 2,
+            0..0x20 => 6,
+            _ => 1,
+        };
+        if written + length > WRITTEN_MAX {
+            return (&bytes[..text.floor_char_boundary(at)], written);
+        }
+        written += length;
     }
+    (bytes, written)
 }
 
 /// Appends a field with a text.

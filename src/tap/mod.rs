@@ -10,7 +10,6 @@
 mod filter;
 mod hub;
 mod line;
-mod mask_json;
 mod pending;
 mod queue;
 mod reader;
@@ -21,7 +20,7 @@ mod tests;
 
 pub use self::{
     filter::{SubjectData, TapRequest, TapRequestError},
-    hub::{TAPS_MAX, Taps, TooManyTaps},
+    hub::{MissedLines, TAPS_MAX, Taps, TooManyTaps},
     line::{Direction, MessageRole, Reason, SessionLabels, Stage},
     pending::{Arrival, Matched, PendingEvent, PendingEvents},
     reader::TapReader,

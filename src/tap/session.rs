@@ -1,14 +1,16 @@
 //! The tap of one session: its actors offer their messages to it.
 
-use std::sync::Arc;
+use std::{borrow::Cow, cell::OnceCell, sync::Arc};
 
 use super::{
     filter::{Subject, SubjectData, TapRequest},
     hub::Taps,
     line::{
-        Direction, LineBody, MessageLine, MessageRole, OutcomeLine, Payload, SessionLabels, Stage, TapLine,
+        Direction, LineBody, MessageLine, MessageRole, OutcomeLine, Payload, SHORTEST_COST, SessionLabels,
+        Stage, TapLine,
     },
     pending::{Arrival, PendingEvent},
+    queue::OfferedLine,
 };
 use crate::{
     event::{Data, Event, EventNumber, Meta, Value},
@@ -81,13 +83,8 @@ impl SessionTap {
             data: offer.data,
             meta: offer.meta.unwrap_or(&plain),
         };
-        let matched = self.taps.offer(&subject, now_ns, |request| TapLine {
-            time_ns: now_ns,
-            session: Arc::clone(&self.labels),
-            event: offer.event,
-            body: LineBody::Message(offer.line(request)),
-        });
-        Arrival { now_ns, matched }
+        let line = OfferedMessage { labels: &self.labels, now_ns, offer, shown: OnceCell::new() };
+        Arrival { now_ns, matched: self.taps.offer(&subject, now_ns, &line) }
     }
 
     /// Offers an event between session and upstream.
@@ -109,44 +106,103 @@ impl SessionTap {
         let now_ns = now_ns();
         let (duration, matched) = (pending.duration(now_ns), pending.matched);
         let outcome = OutcomeLine { outcome, reason: pending.reason, duration };
-        self.taps.offer_outcome(&self.labels, &matched, || TapLine {
-            time_ns: now_ns,
-            session: Arc::clone(&self.labels),
-            event: Some(event),
-            body: LineBody::Outcome(Box::new(outcome.clone())),
-        });
+        let line = OfferedOutcome { labels: &self.labels, now_ns, event, outcome };
+        self.taps.offer_outcome(&self.labels, &matched, &line);
     }
 }
 
-// === impl Offer ===
+/// The line of a message.
+struct OfferedMessage<'a> {
+    labels: &'a Arc<SessionLabels>,
+    now_ns: u64,
+    offer: &'a Offer<'a>,
+    /// The bytes of the content, the same for all taps.
+    shown: OnceCell<Shown<'a>>,
+}
 
-impl Offer<'_> {
-    fn line(&self, request: &TapRequest) -> MessageLine {
-        let Self { direction, stage, role, binary, .. } = *self;
-        let (bytes, payload) = self.content.copied(request.copied());
-        MessageLine { direction, stage, role, binary, bytes, payload }
+/// What a line shows of a message.
+#[derive(Debug, Clone)]
+enum Shown<'a> {
+    Bytes(Cow<'a, [u8]>),
+    /// A message with a credential, of this many bytes.
+    Withheld(usize),
+    Unknown,
+}
+
+/// The line of an outcome.
+struct OfferedOutcome<'a> {
+    labels: &'a Arc<SessionLabels>,
+    now_ns: u64,
+    event: EventNumber,
+    outcome: OutcomeLine,
+}
+
+// === impl OfferedMessage ===
+
+impl OfferedMessage<'_> {
+    fn shown(&self) -> &Shown<'_> {
+        self.shown.get_or_init(|| self.offer.content.shown())
     }
 }
 
-impl Content<'_> {
-    /// The size of the content, and a copy of at most `max` bytes of it; `None` if there is no maximum.
-    ///
-    /// The bytes are copied, because they may be a small part of a large read buffer.
-    fn copied(&self, max: Option<usize>) -> (usize, Option<Payload>) {
-        match self {
-            Self::Secret(bytes) => (*bytes, max.map(|_| Payload::Withheld)),
-            Self::Unknown => (0, None),
-            Self::Message(Message::Text(text)) => first(text.as_bytes(), max),
-            Self::Message(Message::Binary(bytes)) => first(bytes, max),
-            Self::Data(Data::Json(text)) => first(text.as_text().as_bytes(), max),
-            Self::Data(Data::Value(Value::String(text))) => first(text.as_bytes(), max),
-            Self::Data(Data::Value(Value::Bytes(bytes))) => first(bytes, max),
-            Self::Data(Data::Value(value)) => first(value.to_json().as_bytes(), max),
+impl OfferedLine for OfferedMessage<'_> {
+    fn cost(&self, request: &TapRequest) -> usize {
+        let Some(max) = request.copied() else { return SHORTEST_COST };
+        match self.shown() {
+            Shown::Bytes(bytes) => SHORTEST_COST + bytes.len().min(max),
+            Shown::Withheld(_) | Shown::Unknown => SHORTEST_COST,
+        }
+    }
+
+    fn line(&self, request: &TapRequest) -> TapLine {
+        let Offer { event, direction, stage, role, binary, .. } = *self.offer;
+        let max = request.copied();
+        let (bytes, payload) = match self.shown() {
+            // The bytes are copied, because they may be a small part of a large read buffer.
+            Shown::Bytes(bytes) => {
+                (bytes.len(), max.map(|max| Payload::Bytes(bytes[..bytes.len().min(max)].into())))
+            }
+            Shown::Withheld(bytes) => (*bytes, max.map(|_| Payload::Withheld)),
+            Shown::Unknown => (0, None),
+        };
+        TapLine {
+            time_ns: self.now_ns,
+            session: Arc::clone(self.labels),
+            event,
+            body: LineBody::Message(MessageLine { direction, stage, role, binary, bytes, payload }),
         }
     }
 }
 
-fn first(bytes: &[u8], max: Option<usize>) -> (usize, Option<Payload>) {
-    let copy = max.map(|max| Payload::Bytes(bytes[..bytes.len().min(max)].into()));
-    (bytes.len(), copy)
+impl OfferedLine for OfferedOutcome<'_> {
+    fn cost(&self, _: &TapRequest) -> usize {
+        self.outcome.cost()
+    }
+
+    fn line(&self, _: &TapRequest) -> TapLine {
+        TapLine {
+            time_ns: self.now_ns,
+            session: Arc::clone(self.labels),
+            event: Some(self.event),
+            body: LineBody::Outcome(Box::new(self.outcome.clone())),
+        }
+    }
+}
+
+// === impl Content ===
+
+impl<'a> Content<'a> {
+    fn shown(self) -> Shown<'a> {
+        let borrowed = |bytes| Shown::Bytes(Cow::Borrowed(bytes));
+        match self {
+            Self::Secret(bytes) => Shown::Withheld(bytes),
+            Self::Unknown => Shown::Unknown,
+            Self::Message(Message::Text(text)) => borrowed(text.as_bytes()),
+            Self::Message(Message::Binary(bytes)) => borrowed(bytes),
+            Self::Data(Data::Json(text)) => borrowed(text.as_text().as_bytes()),
+            Self::Data(Data::Value(Value::String(text))) => borrowed(text.as_bytes()),
+            Self::Data(Data::Value(Value::Bytes(bytes))) => borrowed(bytes),
+            Self::Data(Data::Value(value)) => Shown::Bytes(Cow::Owned(value.to_json().into_bytes())),
+        }
+    }
 }

@@ -110,13 +110,87 @@ fn a_condition_that_fails_is_counted() {
     let fixture = Fixture::new();
     let mut reader = fixture.open("where=event.y%20%3E%201").unwrap();
     (0..3).for_each(|number| _ = fixture.send(number, Direction::FromClient, r#"{"x":1}"#));
-    assert_eq!(read(&mut reader), "{\"skipped\":3}\n");
+    // A message and its outcome are missing for each.
+    assert_eq!(read(&mut reader), "{\"skipped\":6}\n");
+    let mut outcomes = fixture.open("where=event.y%20%3E%201&direction=outcome").unwrap();
+    let mut messages = fixture.open("where=event.y%20%3E%201&direction=from_client,to_client").unwrap();
+    fixture.send(3, Direction::FromClient, r#"{"x":1}"#);
+    fixture.send(3, Direction::ToClient, r#"{"x":1}"#);
+    assert_eq!(read(&mut outcomes), "{\"skipped\":1}\n");
+    assert_eq!(read(&mut messages), "{\"skipped\":2}\n");
+    assert_eq!(fixture.taps.missed(), MissedLines { lost: 0, skipped: 6 + 3 + 1 + 2 });
+}
+
+/// An outcome belongs to an event, so none is missing behind a message of several events.
+#[test]
+fn a_message_of_several_events_has_no_outcome() {
+    let fixture = Fixture::new();
+    let mut reader = fixture.open("where=event.y%20%3E%201").unwrap();
+    let message = crate::wire::Message::Text("{}".into());
+    fixture.session.offer(&Offer {
+        event: None,
+        direction: Direction::FromClient,
+        role: MessageRole::Request,
+        stage: Stage::Message,
+        binary: false,
+        meta: None,
+        data: SubjectData::Message(&message),
+        content: Content::Message(&message),
+    });
+    assert_eq!(read(&mut reader), "{\"skipped\":1}\n");
+}
+
+/// A condition with state shows that it is not compiled again.
+#[test]
+fn a_condition_is_compiled_once_for_each_thread() {
+    let fixture = Fixture::new();
+    let condition = "let%20state%20%3D%20%5Bstate%5D%3B%20state%5B0%5D%20%21%3D%20null";
+    let mut reader = fixture.open(&format!("where={condition}&direction=to_client")).unwrap();
+    fixture.send(0, Direction::ToClient, "1");
+    assert!(lines(&mut reader).is_empty());
+    let other = fixture.open("").unwrap();
+    fixture.send(1, Direction::ToClient, "1");
+    assert_eq!(lines(&mut reader).len(), 1, "the state of the first message is kept");
+    drop(other);
+    fixture.send(2, Direction::ToClient, "1");
+    assert_eq!(lines(&mut reader).len(), 1);
+}
+
+/// A tap whose reader does not read holds its queue, and the largest chunk that the socket does not take.
+#[test]
+fn a_tap_holds_at_most_four_mebibytes() {
+    let fixture = Fixture::new();
+    let mut reader = fixture.open("payload=true&max_payload=1048576").unwrap();
+    let mut cx = Context::from_waker(Waker::noop());
+    // JSON takes six bytes for each of these.
+    let text = "\u{1}".repeat(1 << 20);
+    (0..6).for_each(|number| {
+        _ = fixture.send_data(number, Direction::FromClient, &Value::string(text.clone()).into());
+    });
+    let mut shown = 0;
+    while let Poll::Ready(Some(chunk)) = reader.poll_chunk(&mut cx) {
+        let memory = chunk.len().max(chunk.try_into_mut().unwrap().capacity());
+        assert!(memory + queue::QUEUE_BYTES_MAX + (64 << 10) < 4 << 20, "{memory}");
+        shown += 1;
+    }
+    assert!(shown > 0);
+}
+
+#[test]
+fn lines_without_room_are_counted() {
+    let fixture = Fixture::new();
+    let mut reader = fixture.open("payload=true&max_payload=1048576").unwrap();
+    let data = Value::string("x".repeat(1 << 20)).into();
+    (0..5).for_each(|number| _ = fixture.send_data(number, Direction::FromClient, &data));
+    let lost = fixture.taps.missed().lost;
+    assert!(lost > 0);
+    assert!(read(&mut reader).ends_with(&format!("{{\"lost\":{lost}}}\n")));
 }
 
 #[test]
 fn conditions_take_a_bounded_time() {
     let fixture = Fixture::new();
-    let mut reader = fixture.open("where=event%5B0%5D%20%3D%3D%201").unwrap();
+    let mut reader = fixture.open("where=event%5B0%5D%20%3D%3D%201&direction=from_client").unwrap();
     // Each evaluation parses a document of a quarter of a megabyte.
     let data = Data::json(format!("[{}1]", "1,".repeat(125_000)).into()).unwrap();
     (0..200).for_each(|number| _ = fixture.send_data(number, Direction::FromClient, &data));
@@ -156,6 +230,19 @@ fn there_are_at_most_eight_taps() {
     });
 }
 
+/// A line that cannot be made.
+struct Panics;
+
+impl queue::OfferedLine for Panics {
+    fn cost(&self, _: &TapRequest) -> usize {
+        panic!("a tap panics")
+    }
+
+    fn line(&self, _: &TapRequest) -> line::TapLine {
+        panic!("a tap panics")
+    }
+}
+
 #[test]
 fn a_panic_in_a_tap_ends_the_tap_and_not_the_session() {
     let fixture = Fixture::new();
@@ -164,7 +251,7 @@ fn a_panic_in_a_tap_ends_the_tap_and_not_the_session() {
     fixture.taps.offer_outcome(
         &SessionLabels { source: 1, stream: 0, listener: String::new(), route: String::new() },
         &Matched::default(),
-        || panic!("a tap panics"),
+        &Panics,
     );
     assert!(!fixture.session.is_open());
     fixture.send(1, Direction::FromClient, "1");

@@ -43,13 +43,18 @@ impl Session {
     pub(super) fn tap_message(&mut self, message: &Message) {
         let is_one_event = self.listener.format.preprocessors.is_empty();
         let may_renew = self.renewals.is_some();
+        // A part of an event is not shown: a credential that is in two parts cannot be found in them.
+        let is_part = self.tapping.is_some() && self.down.channel.splits(message);
         let Some(tapping) = self.tapping() else { return };
         if is_one_event {
             tapping.message = Some(message.clone());
             return;
         }
         // Whether it renews the client's credential is known once it is decoded.
-        let content = if may_renew { Content::Secret(message.len()) } else { Content::Message(message) };
+        let content = match may_renew || is_part {
+            true => Content::Secret(message.len()),
+            false => Content::Message(message),
+        };
         let data = if may_renew { SubjectData::Null } else { SubjectData::Message(message) };
         tapping.tap.offer(&Offer {
             event: None,
@@ -139,12 +144,14 @@ impl Session {
         }
     }
 
-    /// Offers the outcome of an event, if it has one now.
-    pub(super) fn tap_outcome(&mut self, event: EventNumber, outcome: Option<Outcome>) {
+    /// Logs and offers the outcome of an event, if it has one now.
+    pub(super) fn show_outcome(&mut self, event: EventNumber, outcome: Option<Outcome>) {
         let Some(outcome) = outcome else { return };
+        let name = outcome.name();
+        log::debug!("event settled session={self} event={} outcome={name}", self.tracker.id(event));
         let Some(tapping) = self.tapping() else { return };
         let pending = tapping.pending.settled(event);
-        tapping.tap.offer_outcome(event, outcome.name(), pending);
+        tapping.tap.offer_outcome(event, name, pending);
     }
 }
 

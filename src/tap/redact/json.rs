@@ -1,50 +1,55 @@
-//! Masks values in JSON text without building a tree. It accepts incomplete JSON, and JSON behind other text.
+//! Finds the values of secret keys in JSON, and secrets in its strings, without building a tree. It accepts incomplete
+//! JSON, and JSON behind other text.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use super::redact::{MASK, Redaction, normal};
+use super::{Redaction, edits::Edits, normal, unescape::Unescaped};
 
 /// The depth to which paths are followed. Keys are found at any depth.
 const DEPTH_MAX: usize = 128;
 
-/// The number of texts within texts that are searched.
-const NESTING_MAX: u32 = 3;
-
-/// Masks the values of the rules' keys. Everything else is unchanged, white space included.
-pub(super) fn mask<'a>(text: &'a str, rules: &Redaction) -> Cow<'a, str> {
-    nested(text, rules, NESTING_MAX)
+/// What is known of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextKind {
+    /// A document of JSON.
+    Json,
+    /// Another text, which may contain JSON.
+    Other,
 }
 
-fn nested<'a>(text: &'a str, rules: &Redaction, nesting: u32) -> Cow<'a, str> {
-    let mut scan = Scan { text, rules, at: 0, copied: 0, out: String::new(), levels: Vec::new(), depth: 0 };
-    scan.run(nesting);
-    match scan.copied {
-        0 => Cow::Borrowed(text),
-        copied => {
-            scan.out.push_str(&text[copied..]);
-            Cow::Owned(scan.out)
+impl TextKind {
+    pub(super) fn of(text: &str) -> Self {
+        match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+            Ok(_) => Self::Json,
+            Err(_) => Self::Other,
         }
     }
 }
 
+/// Finds what is masked in a text. `nesting` is the number of texts within texts that are searched.
+pub(super) fn find(text: &str, kind: TextKind, rules: &Redaction, nesting: u32, edits: &mut Edits) {
+    let mut scan = Scan { text, kind, rules, nesting, at: 0, levels: Vec::new(), depth: 0, edits };
+    scan.run();
+}
+
 struct Scan<'a> {
     text: &'a str,
+    kind: TextKind,
     rules: &'a Redaction,
+    nesting: u32,
     at: usize,
-    /// The bytes of the text that are in `out`, masked.
-    copied: usize,
-    out: String,
     /// For each open bracket, the last key in it.
     levels: Vec<Option<String>>,
     /// The number of open brackets, also of those beyond `DEPTH_MAX`.
     depth: usize,
+    edits: &'a mut Edits,
 }
 
 impl Scan<'_> {
-    fn run(&mut self, nesting: u32) {
+    fn run(&mut self) {
         while let Some(byte) = self.text.as_bytes().get(self.at) {
             match byte {
-                b'"' => self.string(nesting),
+                b'"' => self.string(),
                 b'{' | b'[' => {
                     self.depth += 1;
                     if self.depth <= DEPTH_MAX {
@@ -57,48 +62,60 @@ impl Scan<'_> {
                     self.levels.truncate(self.depth);
                     self.at += 1;
                 }
+                b'-' | b'0'..=b'9' if self.kind == TextKind::Json => self.number(),
                 _ => self.at += 1,
             }
         }
     }
 
     /// Handles a string: a key if a colon follows, otherwise a value.
-    fn string(&mut self, nesting: u32) {
+    fn string(&mut self) {
         let start = self.at;
         let (end, is_complete) = string_end(self.text, start);
+        let content = start + 1..end - usize::from(is_complete);
         let after = self.skip_space(end);
+        self.at = end;
         if is_complete && self.text.as_bytes().get(after) == Some(&b':') {
             self.at = after + 1;
-            let key = unescaped(&self.text[start..end]);
+            let key = Unescaped::new(&self.text[content.clone()]).text;
             if self.is_masked(&key) {
                 let value = self.skip_space(after + 1);
-                let end = value_end(self.text, value);
-                self.replace(value, end, &format!("\"{MASK}\""));
+                // Other quotes are handled with the fields.
+                if !self.text[value..].starts_with(['\'', '`']) {
+                    self.at = value_end(self.text, value);
+                    self.edits.mask_value(value..self.at);
+                }
             }
-            return;
+        }
+        self.within(content);
+    }
+
+    /// Searches the content of a string.
+    fn within(&mut self, content: Range<usize>) {
+        let text = &self.text[content.clone()];
+        // Only a string with an escape can contain a string of JSON.
+        if !text.contains('\\') {
+            return self.rules.find_plain(text, TextKind::Other, content.start, self.edits);
+        }
+        let unescaped = Unescaped::new(text);
+        match self.nesting.checked_sub(1) {
+            Some(nesting) => {
+                let mut inner = Edits::default();
+                self.rules.find(&unescaped.text, nesting, &mut inner);
+                self.edits.add_unescaped(inner, &unescaped, content.start);
+            }
+            // What cannot be examined is not shown.
+            None => self.edits.mask(content),
+        }
+    }
+
+    /// Handles a number, which a pattern may match.
+    fn number(&mut self) {
+        let end = value_end(self.text, self.at);
+        if self.rules.has_match(&self.text[self.at..end]) {
+            self.edits.mask_value(self.at..end);
         }
         self.at = end;
-        // Only a string with an escape can contain a string of JSON.
-        if !self.text[start + 1..end].contains('\\') {
-            return;
-        }
-        let inner = match is_complete {
-            true => serde_json::from_str::<String>(&self.text[start..end]).ok(),
-            false => cut_string(&self.text[start..end]),
-        };
-        let mut masked = match inner {
-            Some(inner) if !inner.contains(['{', '[']) => return,
-            Some(inner) if nesting > 0 => match nested(&inner, self.rules, nesting - 1) {
-                Cow::Borrowed(_) => return,
-                Cow::Owned(masked) => serde_json::Value::from(masked).to_string(),
-            },
-            // What cannot be examined is not shown.
-            _ => format!("\"{MASK}\""),
-        };
-        if !is_complete {
-            masked.pop();
-        }
-        self.replace(start, end, &masked);
     }
 
     /// Notes the key, and returns whether its value is masked.
@@ -114,13 +131,6 @@ impl Scan<'_> {
         }
         let path: Vec<_> = self.levels.iter().flatten().cloned().collect();
         self.rules.has_path(&path)
-    }
-
-    fn replace(&mut self, start: usize, end: usize, with: &str) {
-        self.out.push_str(&self.text[self.copied..start]);
-        self.out.push_str(with);
-        self.copied = end;
-        self.at = end;
     }
 
     fn skip_space(&self, from: usize) -> usize {
@@ -145,7 +155,7 @@ fn string_end(text: &str, start: usize) -> (usize, bool) {
 }
 
 /// The end of the value that begins at `start`. An incomplete value ends with the text.
-fn value_end(text: &str, start: usize) -> usize {
+pub(super) fn value_end(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     match bytes.get(start) {
         Some(b'"') => string_end(text, start).0,
@@ -173,16 +183,4 @@ fn value_end(text: &str, start: usize) -> usize {
             bytes[start..].iter().position(ends).map_or(text.len(), |length| start + length)
         }
     }
-}
-
-/// The content of a string in quotes; as it is if its escapes are wrong.
-/// The text of a string that was cut, without the incomplete escape at its end.
-fn cut_string(cut: &str) -> Option<String> {
-    // A character outside of the basic plane has two escapes of six bytes.
-    let mut shorter = (0..12).filter_map(|bytes| cut.get(..cut.len().checked_sub(bytes)?));
-    shorter.find_map(|kept| serde_json::from_str(&format!("{kept}\"")).ok())
-}
-
-fn unescaped(quoted: &str) -> String {
-    serde_json::from_str(quoted).unwrap_or_else(|_| quoted.trim_matches('"').to_owned())
 }

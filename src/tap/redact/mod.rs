@@ -1,20 +1,42 @@
 //! What a tap masks in payloads: values of keys, and texts that match a pattern.
 //!
+//! ```text
+//! text ─► json: values of keys; strings without their escapes ─► text within the text ─► …
+//!      ├► fields: values of keys outside of JSON                                      ├─► edits ─► masked text
+//!      └► logins and patterns                                                         ┘
+//! ```
+//!
+//! Each rule finds ranges of the original text. They are applied once, at the end, so what is not masked keeps its spelling.
+//!
 //! # Security
-//! Names and patterns of credentials are built in and cannot be switched off. A payload is masked before it is cut, so
-//! that a secret at the end is found.
+//! Names and patterns of credentials are built in and cannot be switched off. Patterns see strings of JSON as their
+//! reader sees them, without escapes. A payload is searched with some bytes behind the part that is shown, so that a
+//! secret at its end is found, and none of these bytes is shown.
 
-use std::{borrow::Cow, collections::HashSet, sync::LazyLock};
+mod edits;
+mod fields;
+mod json;
+mod unescape;
+
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    sync::{LazyLock, OnceLock},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use regex::{Captures, Regex};
+use regex::{Regex, RegexSet};
 
-use super::mask_json;
+use self::{
+    edits::{Applied, Edits},
+    json::TextKind,
+    unescape::Unescaped,
+};
 
 /// What stands for a masked value.
 pub const MASK: &str = "***";
 
-/// Keys whose values are always masked, in the form of [`normal`].
+/// Ends of keys whose values are always masked, in the form of [`normal`], such as that of `dbPassword`.
 const SECRET_KEYS: &[&str] = &[
     "password",
     "passwd",
@@ -22,54 +44,48 @@ const SECRET_KEYS: &[&str] = &[
     "passphrase",
     "pwd",
     "secret",
-    "clientsecret",
     "token",
-    "accesstoken",
-    "refreshtoken",
-    "idtoken",
-    "authtoken",
-    "sessiontoken",
-    "bearertoken",
-    "connectiontoken",
     "apikey",
-    "apisecret",
+    "accesskey",
+    "secretkey",
+    "privatekey",
     "authorization",
-    "proxyauthorization",
     "cookie",
-    "setcookie",
     "credential",
     "credentials",
-    "privatekey",
     "jwt",
 ];
 
-/// Keys whose values have several words.
-const HEADERS: &[&str] = &["authorization", "proxyauthorization", "cookie", "setcookie"];
+/// A part of keys whose values are always masked, such as `password_confirmation`.
+const SECRET_PART: &str = "password";
 
 /// Texts that are always masked: credentials of HTTP, tokens in the form of RFC 7519, and user and password of a URL.
+/// With a group, the group is masked.
 const SECRET_PATTERNS: &[&str] = &[
     r"(?i)\bbearer\s+[a-z0-9+/._~-]{8,}=*",
     r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}",
-    r"://[^/\s:@?#]{1,256}:[^/\s@?#]{1,256}@",
+    r#"://([^/\s?#"<>]+)@"#,
 ];
 
 /// The maximum number of rules of the settings.
 pub const RULES_MAX: usize = 256;
 
+/// The number of texts within texts that are searched. Deeper ones are masked as a whole.
+const NESTING_MAX: u32 = 3;
+
 /// User and password in the form of HTTP, if the rest is their base64. Otherwise it is English.
 static BASIC: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\bbasic\s+([a-z0-9+/]{4,})={0,2}").ok());
 
-/// A key outside of JSON, with what separates it from its value, such as `password=` or `Authorization: `.
-static FIELD: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r#"([A-Za-z][A-Za-z0-9_-]{1,63})["']?\s*[:=]\s*"#).ok());
-
 /// The rules by which payloads are masked.
 #[derive(Debug, Clone)]
 pub struct Redaction {
+    /// The keys of the settings.
     keys: HashSet<String>,
     paths: Vec<Box<[String]>>,
     patterns: Vec<Regex>,
+    /// All patterns, to find those that match in one pass; `None` if they are too large together.
+    any_pattern: OnceLock<Option<RegexSet>>,
 }
 
 /// A payload after masking.
@@ -79,6 +95,8 @@ pub struct Masked<'a> {
     pub bytes: Cow<'a, [u8]>,
     /// Whether anything was masked.
     pub is_changed: bool,
+    /// Whether the end of the payload is missing.
+    pub is_cut: bool,
 }
 
 /// A rule that is not valid.
@@ -106,9 +124,10 @@ impl Redaction {
     /// The rules that always apply.
     pub fn built_in() -> Self {
         Self {
-            keys: SECRET_KEYS.iter().map(|key| (*key).to_owned()).collect(),
+            keys: HashSet::new(),
             paths: Vec::new(),
             patterns: SECRET_PATTERNS.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect(),
+            any_pattern: OnceLock::new(),
         }
     }
 
@@ -139,110 +158,145 @@ impl Redaction {
             return Err(RuleError::Empty);
         }
         self.patterns.push(pattern);
+        self.any_pattern = OnceLock::new();
         self.check_count()
     }
 
     fn check_count(&self) -> Result<(), RuleError> {
-        let built_in = SECRET_KEYS.len() + SECRET_PATTERNS.len();
-        let rules = self.keys.len() + self.paths.len() + self.patterns.len() - built_in;
+        let rules = self.keys.len() + self.paths.len() + self.patterns.len() - SECRET_PATTERNS.len();
         if rules > RULES_MAX { Err(RuleError::Many) } else { Ok(()) }
     }
 
-    /// Masks a payload. `None` if it must not be shown: it is not text, and contains a credential. `is_whole` is
-    /// whether these are all bytes of the message.
-    pub fn mask<'a>(&self, bytes: &'a [u8], is_whole: bool) -> Option<Masked<'a>> {
-        match std::str::from_utf8(bytes) {
+    /// Masks the first `max` bytes of a payload. `None` if it must not be shown: it is not text, and contains a
+    /// credential. `is_whole` is whether `bytes` are all bytes of the message.
+    pub fn mask<'a>(&self, bytes: &'a [u8], is_whole: bool, max: usize) -> Option<Masked<'a>> {
+        let (text, is_text_whole) = match std::str::from_utf8(bytes) {
             // The bytes of a binary format can be those of a text. A frame of STOMP ends with NUL.
             Ok(text) if has_controls(text.trim_end_matches(['\0', '\n'])) && self.is_suspicious(bytes) => {
-                None
+                return None;
             }
-            Ok(text) => Some(self.mask_as_bytes(text)),
+            Ok(text) => (text, is_whole),
             // The last character was cut.
             Err(error) if error.error_len().is_none() && !is_whole => {
-                let text = std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?;
-                Some(self.mask_as_bytes(text))
+                (std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?, false)
             }
-            Err(_) if self.is_suspicious(bytes) => None,
-            Err(_) => Some(Masked { bytes: Cow::Borrowed(bytes), is_changed: false }),
-        }
-    }
-
-    fn mask_as_bytes<'a>(&self, text: &'a str) -> Masked<'a> {
-        match self.mask_text(text) {
-            Cow::Borrowed(text) => Masked { bytes: Cow::Borrowed(text.as_bytes()), is_changed: false },
-            Cow::Owned(text) => Masked { bytes: Cow::Owned(text.into_bytes()), is_changed: true },
-        }
+            Err(_) if self.is_suspicious(bytes) => return None,
+            Err(_) => {
+                let shown = &bytes[..bytes.len().min(max)];
+                let is_cut = !is_whole || shown.len() < bytes.len();
+                return Some(Masked { bytes: Cow::Borrowed(shown), is_changed: false, is_cut });
+            }
+        };
+        let Applied { text, is_changed, is_cut } = self.edits(text).apply(text, max);
+        let bytes = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        Some(Masked { bytes, is_changed, is_cut: is_cut || !is_text_whole })
     }
 
     /// Masks a text. Returns it unchanged if it contains nothing to mask.
     pub fn mask_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = mask_json::mask(text, self);
-        if serde_json::from_str::<serde::de::IgnoredAny>(&text).is_err() {
-            text = self.mask_fields(text);
-        }
-        if let Some(basic) = &*BASIC
-            && let Cow::Owned(masked) = mask_logins(basic, &text)
-        {
-            text = Cow::Owned(masked);
-        }
-        for pattern in &self.patterns {
-            if let Cow::Owned(masked) = pattern.replace_all(&text, MASK) {
-                text = Cow::Owned(masked);
-            }
-        }
-        text
+        self.edits(text).apply(text, usize::MAX).text
     }
 
-    /// Masks keys with values outside of JSON.
-    fn mask_fields<'a>(&self, text: Cow<'a, str>) -> Cow<'a, str> {
-        let Some(field) = &*FIELD else { return text };
-        let (mut out, mut copied, mut at) = (String::new(), 0, 0);
-        while let Some(found) = field.captures_at(&text, at) {
-            at = found.get(0).map_or(text.len(), |all| all.end());
-            if !self.has_key(&found[1]) {
-                continue;
-            }
-            let value = &text[at..];
-            let length = value_length(&normal(&found[1]), value);
-            let quote = if value.starts_with('"') { "\"" } else { "" };
-            if value[..length].trim_matches('"') != MASK {
-                out.extend([&text[copied..at], quote, MASK, quote]);
-                copied = at + length;
-            }
-            at += length;
+    fn edits(&self, text: &str) -> Edits {
+        let mut edits = Edits::default();
+        self.find(text, NESTING_MAX, &mut edits);
+        edits
+    }
+
+    /// Finds what is masked in a text.
+    fn find(&self, text: &str, nesting: u32, edits: &mut Edits) {
+        let kind = TextKind::of(text);
+        json::find(text, kind, self, nesting, edits);
+        self.find_plain(text, kind, 0, edits);
+        if kind == TextKind::Json || !text.contains('\\') {
+            return;
         }
-        if copied == 0 {
-            return text;
+        // The escapes are in strings that are not delimited as in JSON.
+        let unescaped = Unescaped::new(text);
+        match nesting.checked_sub(1) {
+            _ if !unescaped.is_changed() => {}
+            Some(nesting) => {
+                let mut inner = Edits::default();
+                self.find(&unescaped.text, nesting, &mut inner);
+                edits.add_unescaped(inner, &unescaped, 0);
+            }
+            // What cannot be examined is not shown.
+            None => edits.mask(0..text.len()),
         }
-        out.push_str(&text[copied..]);
-        Cow::Owned(out)
+    }
+
+    /// Finds what is masked in a text, apart from JSON in it. `offset` is its place in the text of the edits.
+    fn find_plain(&self, text: &str, kind: TextKind, offset: usize, edits: &mut Edits) {
+        let mut mask = |range: std::ops::Range<usize>| edits.mask(offset + range.start..offset + range.end);
+        if kind == TextKind::Other {
+            fields::find(text, self, &mut mask);
+        }
+        for found in BASIC.iter().flat_map(|basic| basic.captures_iter(text)) {
+            if let (Some(whole), Some(base64)) = (found.get(0), found.get(1))
+                && is_login(base64.as_str())
+            {
+                mask(whole.range());
+            }
+        }
+        for pattern in self.matching(text) {
+            for found in pattern.captures_iter(text) {
+                let is_built_in = SECRET_PATTERNS.contains(&pattern.as_str());
+                let group = found.get(1).filter(|_| is_built_in);
+                if let Some(masked) = group.or_else(|| found.get(0)) {
+                    mask(masked.range());
+                }
+            }
+        }
+    }
+
+    /// The patterns that match a text.
+    fn matching(&self, text: &str) -> impl Iterator<Item = &Regex> {
+        let any =
+            self.any_pattern.get_or_init(|| RegexSet::new(self.patterns.iter().map(Regex::as_str)).ok());
+        let found = any.as_ref().map(|any| any.matches(text));
+        let patterns = self.patterns.iter().enumerate();
+        patterns.filter_map(move |(at, pattern)| {
+            found.as_ref().is_none_or(|found| found.matched(at)).then_some(pattern)
+        })
+    }
+
+    /// Whether a pattern matches a text.
+    fn has_match(&self, text: &str) -> bool {
+        self.matching(text).any(|pattern| pattern.find(text).is_some_and(|found| !found.is_empty()))
     }
 
     /// Whether the values of this key are masked wherever it is.
-    pub(super) fn has_key(&self, key: &str) -> bool {
-        // Longer than any rule.
-        key.len() <= 256 && self.keys.contains(&normal(key))
+    fn has_key(&self, key: &str) -> bool {
+        let key = normal(key);
+        SECRET_KEYS.iter().any(|end| key.ends_with(end))
+            || key.contains(SECRET_PART)
+            || self.keys.contains(&key)
     }
 
     /// Whether the values at this path are masked.
-    pub(super) fn has_path(&self, path: &[String]) -> bool {
+    fn has_path(&self, path: &[String]) -> bool {
         self.paths.iter().any(|rule| **rule == *path)
     }
 
     /// Whether any path is masked.
-    pub(super) fn has_paths(&self) -> bool {
+    fn has_paths(&self) -> bool {
         !self.paths.is_empty()
     }
 
-    /// Whether bytes that are not text may contain a credential: a login of MQTT, or the name of a secret key.
+    /// Whether bytes that are not text may contain a credential: a login of MQTT, the name of a secret key, or what would
+    /// be masked in a text.
     fn is_suspicious(&self, bytes: &[u8]) -> bool {
         if is_mqtt_login(bytes) {
             return true;
         }
         let text = String::from_utf8_lossy(bytes);
         let letters = normal(&text);
-        self.keys.iter().any(|key| letters.contains(key.as_str()))
-            || self.patterns.iter().any(|pattern| pattern.is_match(&text))
+        SECRET_KEYS.iter().any(|key| letters.contains(key))
+            || self.keys.iter().any(|key| letters.contains(key.as_str()))
+            || !self.edits(&text).is_empty()
     }
 }
 
@@ -251,44 +305,16 @@ fn has_controls(text: &str) -> bool {
     text.bytes().any(|byte| byte.is_ascii_control() && !byte.is_ascii_whitespace())
 }
 
-/// Masks user and password in the form of HTTP.
-fn mask_logins<'a>(basic: &Regex, text: &'a str) -> Cow<'a, str> {
-    let is_login = |base64: &str| {
-        // The end may be cut.
-        let whole = &base64[..base64.len() / 4 * 4];
-        STANDARD.decode(whole).is_ok_and(|bytes| bytes.contains(&b':'))
-    };
-    if !basic.captures_iter(text).any(|found| is_login(&found[1])) {
-        return Cow::Borrowed(text);
-    }
-    let masked = basic.replace_all(text, |found: &Captures<'_>| match is_login(&found[1]) {
-        true => MASK.to_owned(),
-        false => found[0].to_owned(),
-    });
-    Cow::Owned(masked.into_owned())
-}
-
-/// The length of the value that a text outside of JSON begins with. The value of a header ends with its line.
-fn value_length(key: &str, text: &str) -> usize {
-    let end = |ends: fn(char) -> bool| text.find(ends).unwrap_or(text.len());
-    match text.strip_prefix('"') {
-        Some(rest) => {
-            let mut is_escaped = false;
-            let closing = rest.find(|letter| {
-                let closes = letter == '"' && !is_escaped;
-                is_escaped = letter == '\\' && !is_escaped;
-                closes
-            });
-            closing.map_or(text.len(), |length| length + 2)
-        }
-        None if HEADERS.contains(&key) => end(|letter| matches!(letter, '\r' | '\n')),
-        None => end(|letter| letter.is_whitespace() || matches!(letter, ',' | ';' | '&' | '}' | ']')),
-    }
+/// Whether the base64 of HTTP's basic authentication is one of user and password.
+fn is_login(base64: &str) -> bool {
+    // The end may be cut.
+    let whole = &base64[..base64.len() / 4 * 4];
+    STANDARD.decode(whole).is_ok_and(|bytes| bytes.contains(&b':'))
 }
 
 /// A key as it is compared: in lower case, without separators. `accessToken`, `access_token` and `Access-Token` are the
 /// same key.
-pub(super) fn normal(key: &str) -> String {
+fn normal(key: &str) -> String {
     let letters = key.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
     letters.flat_map(char::to_lowercase).collect()
 }
@@ -301,154 +327,4 @@ fn is_mqtt_login(bytes: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    static BUILT_IN: LazyLock<Redaction> = LazyLock::new(Redaction::built_in);
-
-    fn masked(text: &str) -> String {
-        BUILT_IN.mask_text(text).into_owned()
-    }
-
-    #[test]
-    fn values_of_secret_keys_are_masked() {
-        for (text, expected) in [
-            (r#"{"password": "a\"b", "x": 1}"#, r#"{"password": "***", "x": 1}"#),
-            (r#"{"a":[{"accessToken":["x",{"y":2}],"b":3}]}"#, r#"{"a":[{"accessToken":"***","b":3}]}"#),
-            (r#"{"Access-Token":12,"b":null}"#, r#"{"Access-Token":"***","b":null}"#),
-            // JSON in a text in JSON
-            (r#"{"p":"{\"token\":\"x\"}"}"#, r#"{"p":"{\"token\":\"***\"}"}"#),
-            // incomplete, and behind other text
-            (r#"42["login",{"password":"hunt"#, r#"42["login",{"password":"***""#),
-            (r#"say "hi" and {"password":{"x":"#, r#"say "hi" and {"password":"***""#),
-            ("CONNECT\nlogin:me\npasscode:hunter2\n\n", "CONNECT\nlogin:me\npasscode:***\n\n"),
-            ("GET /\r\nCookie: a=b; c=d\r\nX: y", "GET /\r\nCookie: ***\r\nX: y"),
-            ("user=a&password=hunter2&x=1", "user=a&password=***&x=1"),
-            (r#"5" tall, "password": "hunter2""#, r#"5" tall, "password": "***""#),
-        ] {
-            assert_eq!(masked(text), expected);
-        }
-    }
-
-    #[test]
-    fn credentials_are_masked_wherever_they_are() {
-        for secret in [
-            "Bearer abcdefgh12345678",
-            "basic bWU6aHVudGVyMg==",
-            "Basic bWU6aHVudGVyMg",
-            "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhIn0.c2lnbmF0dXJl",
-            "eyJhbGciOiJIUzI1NiJ9.eyJzd",
-        ] {
-            assert!(!masked(&format!("log in with {secret} now")).contains(secret), "{secret}");
-            assert!(!masked(&format!("[\"{secret}\"]")).contains(secret), "{secret}");
-        }
-        assert_eq!(masked("at ws://me:hunter2@host/"), "at ws***host/");
-    }
-
-    #[test]
-    fn other_texts_are_unchanged() {
-        for text in [
-            "hello",
-            "",
-            "Basic Understanding of basic principles",
-            "{\"a\": [1, \"password\"]}",
-            "tokens: 3",
-            "{\"max_tokens\":5}",
-            "\"",
-            "{",
-            "]}",
-        ] {
-            assert!(matches!(BUILT_IN.mask_text(text), Cow::Borrowed(_)), "{text}");
-        }
-    }
-
-    #[test]
-    fn rules_of_the_settings_are_added() {
-        let mut redaction = Redaction::built_in();
-        ["email", "user.name"].into_iter().for_each(|key| redaction.with_key(key).unwrap());
-        redaction.with_pattern(r"\b\d{16}\b").unwrap();
-        let text =
-            r#"{"user":{"name":"Ann","id":1},"name":"x","to":[{"Email":"a@b"}],"card":"4111111111111111"}"#;
-        assert_eq!(
-            redaction.mask_text(text),
-            r#"{"user":{"name":"***","id":1},"name":"x","to":[{"Email":"***"}],"card":"***"}"#
-        );
-        let list = r#"[{"user":[{"name":"Ann"}]},{"name":"x"}]"#;
-        assert_eq!(redaction.mask_text(list), r#"[{"user":[{"name":"***"}]},{"name":"x"}]"#);
-    }
-
-    #[test]
-    fn rules_that_are_wrong_are_refused() {
-        let mut redaction = Redaction::built_in();
-        assert_eq!(redaction.with_key("a..b"), Err(RuleError::Key));
-        assert_eq!(redaction.with_key(""), Err(RuleError::Key));
-        assert_eq!(redaction.with_pattern("a*"), Err(RuleError::Empty));
-        assert!(matches!(redaction.with_pattern("("), Err(RuleError::Pattern(_))));
-        let added = (0..=RULES_MAX).map(|number| redaction.with_key(&format!("key{number}")));
-        assert_eq!(added.filter(Result::is_err).count(), 1);
-    }
-
-    #[test]
-    fn what_a_cut_or_an_escape_hides_is_masked() {
-        let rules = Redaction::built_in();
-        let cut = r#"{"data":"{\"token\":\"S3CRET\",\"blob\":\"aaaa"#;
-        for text in [
-            cut,
-            &cut[..cut.len() - 7],
-            r#"{"data":"{\"token\":\"S3CRET\"\"#,
-            r#"{"data":"{\"token\":\"S3CRET\"\u00"#,
-            r#"{"data":"\u007b\"token\":\"S3CRET\"}"}"#,
-            r#"{"data":"\ud800{\"token\":\"S3CRET\"}"}"#,
-        ] {
-            let masked = rules.mask_text(text);
-            assert!(!masked.contains("S3CRET") && masked.contains("***"), "{text}: {masked}");
-        }
-        let harmless = r#"{"data":"{\"a\":\"line\\n\"}","b":"x\n","c":"caf\u00e9"#;
-        assert_eq!(rules.mask_text(harmless), harmless);
-    }
-
-    #[test]
-    fn binary_that_is_valid_utf_8_is_withheld_with_a_credential() {
-        let rules = Redaction::built_in();
-        assert_eq!(rules.mask(b"\x02password\0\x08\0\0\0hunter2\0", true), None);
-        assert!(rules.mask(b"CONNECT\npasscode:x\n\n\0", true).is_some_and(|masked| masked.is_changed));
-        assert!(rules.mask(b"\x02name\0\x08\0\0\0hunter2\0", true).is_some());
-    }
-
-    #[test]
-    fn binary_with_a_credential_is_withheld() {
-        let redaction = Redaction::built_in();
-        assert_eq!(redaction.mask(b"\x10\x1a\x00\x04MQTT\x04\xc2\x00\xff", true), None);
-        assert_eq!(redaction.mask(b"\x81\xa8password\xa7hunter2\xff", true), None);
-        assert!(!redaction.mask(b"\xff\x00\x01", true).unwrap().is_changed);
-        // A character that was cut is not binary.
-        assert_eq!(redaction.mask("h\u{e4}".as_bytes().get(..2).unwrap(), false).unwrap().bytes, &b"h"[..]);
-    }
-
-    proptest! {
-        #[test]
-        fn a_secret_in_any_document_is_masked(
-            before in "[a-z0-9 \\{\\[\":,]{0,20}",
-            secret in "[A-Z]{12}",
-            quoted in any::<bool>(),
-        ) {
-            let value = if quoted { format!("\"{secret}\"") } else { secret.clone() };
-            let text = format!("{before}{{\"api_key\":{value},\"x\":1}}");
-            prop_assert!(!masked(&text).contains(&secret), "{}", masked(&text));
-        }
-
-        #[test]
-        fn masking_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = BUILT_IN.mask(&bytes, false);
-            let _ = masked(&String::from_utf8_lossy(&bytes));
-        }
-
-        #[test]
-        fn masked_json_is_json(value in "[a-zA-Z\"\\\\{\\[ ]{0,10}", key in "(password|x|p)") {
-            let text = serde_json::json!({ key: { "inner": value, "token": [value] } }).to_string();
-            prop_assert!(serde_json::from_str::<serde_json::Value>(&masked(&text)).is_ok());
-        }
-    }
-}
+mod tests;
