@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The pages in the source: `page("/api/…", …)` and `action("/api/…", …)`.
+/// The pages in the source: `page("/api/…", …)`, `action("/api/…", …)`, and resources with other methods.
 fn pages() -> BTreeSet<(String, String)> {
     let mut pages = BTreeSet::new();
     for file in sources(&root().join("src/admin")) {
         let text = std::fs::read_to_string(file).unwrap();
-        for (method, call) in [("get", "page(\"/"), ("post", "action(\"/")] {
+        for (method, call) in [("get", "page(\"/"), ("get", "web::resource(\"/"), ("post", "action(\"/")] {
             let paths = text.split(call).skip(1).map(|rest| rest.split('"').next().unwrap());
             pages.extend(paths.map(|path| (method.to_owned(), format!("/{path}"))));
         }

@@ -85,3 +85,21 @@ fn the_fields_of_the_document_are_those_of_a_line() {
         assert_eq!(keys(documented), keys(same));
     }
 }
+
+/// The description of the API has the fields of all lines.
+#[test]
+fn the_fields_of_a_line_are_described() {
+    let upstream = TestUpstream::echo();
+    let settings = tapped(Settings::json(&upstream.url())).incoming("select event from in into err;");
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin());
+    let description = operator.json("/api/openapi.json");
+    let known = description["components"]["schemas"]["TapLine"]["properties"].as_object().unwrap();
+    let mut tap = Tap::open(&proxy, &["--payload"]);
+    proxy.client().text("{\"password\":\"x\"}");
+    for line in tap.until_outcome("1:0:0") {
+        for name in line.as_object().unwrap().keys() {
+            assert!(known.contains_key(name), "{name}");
+        }
+    }
+}

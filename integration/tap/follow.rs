@@ -157,3 +157,29 @@ fn a_tap_ends_after_its_time_or_its_lines() {
     let mut tap = Tap::open(&proxy, &["--for", "50ms"]);
     assert_eq!(tap.rest().2, Some(0));
 }
+
+/// `towline tap | head -n 1` is no failure.
+#[test]
+fn a_reader_that_closes_the_output_ends_the_command_with_success() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&tapped(Settings::request(&upstream.url())));
+    let mut client = proxy.client();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "{ \"$0\" tap --json; echo code $? >&2; } | head -n 1", env!("CARGO_BIN_EXE_towline")]);
+    shell.env("TOWLINE_ADMIN", format!("http://{}", proxy.admin())).env("TOWLINE_TOKEN_FILE", token_file());
+    let mut shell = shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the end of the command", PATIENCE, || {
+        client.ask("x");
+        shell.try_wait().unwrap().is_some()
+    });
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "code 0\n");
+    assert_eq!(output.stdout.iter().filter(|byte| **byte == b'\n').count(), 1);
+}
+
+#[test]
+fn a_limit_of_no_lines_is_refused() {
+    let refused = Program::finish(&["tap", "--limit", "0"], &[], Path::new("."));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("--limit"), "{}", refused.stderr);
+}

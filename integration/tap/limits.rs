@@ -56,6 +56,7 @@ fn a_reader_that_stalls_loses_lines_and_no_message() {
     }
     assert!(lost > 0, "the reader has stalled");
     assert_eq!(shown + lost, 2 * COUNT, "each line was shown or counted");
+    assert_eq!(Scraped::of(proxy.admin()).sum("towline_tap_lost_total", &[]), lost as f64);
     let account = proxy.account("1:1");
     assert_eq!((account.answered, account.errored), (COUNT, 0));
 }
@@ -90,6 +91,7 @@ fn conditions_that_fail_are_counted_and_sessions_go_on() {
         skipped += tap.line()["skipped"].as_u64().unwrap();
     }
     assert_eq!(skipped, 5);
+    assert_eq!(Scraped::of(proxy.admin()).sum("towline_tap_skipped_total", &[]), 5.0);
 }
 
 #[test]

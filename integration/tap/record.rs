@@ -142,7 +142,7 @@ fn random_events_have_the_same_outcome_in_log_tap_record_and_api() {
         "select event from in where event.kind == 0 into out;
          select event from in where event.kind == 1 into err;",
     );
-    let proxy = Proxy::start(&settings);
+    let proxy = Proxy::start_with(&settings, &[("RUST_LOG", "info,session=debug")]);
     let (_folder, file) = record_file();
     let mut recorder = Tap::open(&proxy, &["--record", file.to_str().unwrap()]);
     let mut tap = Tap::open(&proxy, &["--direction", "outcome"]);
@@ -181,12 +181,24 @@ fn random_events_have_the_same_outcome_in_log_tap_record_and_api() {
     recorder.end();
     assert_eq!(outcomes(&lines_of(&file)), replies);
     expect_in_api(&proxy, &replies);
-    // The log has the outcomes of a session as counts.
+    expect_in_log(&proxy, &replies);
+}
+
+/// Expects the log to have the outcome of each event at level debug, and those of each session as counts at level info.
+#[track_caller]
+fn expect_in_log(proxy: &Proxy, outcomes: &BTreeMap<String, String>) {
+    let settled = proxy.log().into_iter().filter_map(|line| {
+        let (_, fields) = line.split_once("event settled ")?;
+        let field =
+            |name: &str| Some(fields.split(' ').find_map(|field| field.strip_prefix(name))?.to_owned());
+        Some((field("event=")?, field("outcome=")?))
+    });
+    assert_eq!(settled.collect::<BTreeMap<_, _>>(), *outcomes);
     for session in 0..4 {
         let account = proxy.account(&format!("1:{session}"));
         let id = format!("1:{session}:");
         let count = |outcome: &str| {
-            replies.iter().filter(|(event, of)| event.starts_with(&id) && *of == outcome).count()
+            outcomes.iter().filter(|(event, of)| event.starts_with(&id) && *of == outcome).count()
         };
         assert_eq!(
             (account.answered, account.errored, account.dropped),

@@ -66,7 +66,7 @@ pub struct Tap {
     #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
     pub time: Option<Duration>,
     /// End after this number of lines
-    #[arg(long, value_name = "LINES")]
+    #[arg(long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
     pub limit: Option<u64>,
 }
 

@@ -139,14 +139,13 @@ impl Sink {
         if let Some(record) = &mut self.record {
             writeln!(record, "{line}")?;
         }
-        match self.output {
-            Some(Output::Json) => writeln!(io::stdout(), "{line}")?,
-            Some(Output::Human) => {
-                if let Some(text) = human(&entry) {
-                    writeln!(io::stdout(), "{text}")?;
-                }
-            }
-            None => {}
+        let printed = match self.output {
+            Some(Output::Json) => writeln!(io::stdout(), "{line}"),
+            Some(Output::Human) => human(&entry).map_or(Ok(()), |text| writeln!(io::stdout(), "{text}")),
+            None => Ok(()),
+        };
+        if after_printing(printed)? == Continue::No {
+            return Ok(Continue::No);
         }
         match &entry {
             Entry::Lost(count) => self.lost += count,
@@ -155,11 +154,8 @@ impl Sink {
             Entry::Line(line) => {
                 self.lines += 1;
                 self.left = self.left.saturating_sub(1);
-                if let Some(har) = &mut self.har
-                    && let Err(error) = har.add(line)
-                {
-                    writeln!(io::stderr(), "towline: {error}")?;
-                    return Ok(Continue::No);
+                if let Some(har) = &mut self.har {
+                    har.add(line).map_err(|error| CommandError::Unhealthy(error.to_string()))?;
                 }
             }
         }
@@ -170,11 +166,7 @@ impl Sink {
         if let Some(record) = &mut self.record {
             record.flush()?;
         }
-        match io::stdout().flush() {
-            // The reader has closed the output, as `head` does.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Continue::No),
-            flushed => Ok(flushed.map(|()| Continue::Yes)?),
-        }
+        after_printing(io::stdout().flush())
     }
 
     fn finish(mut self, har: Option<&Path>) -> Result<(), CommandError> {
@@ -192,6 +184,14 @@ impl Sink {
     }
 }
 
+/// Whether the tap goes on after printing: not if the reader has closed the output, as `head` does.
+fn after_printing(printed: io::Result<()>) -> Result<Continue, CommandError> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Continue::No),
+        printed => Ok(printed.map(|()| Continue::Yes)?),
+    }
+}
+
 /// Creates a file that only its owner can read, because it has what clients send.
 fn create_private(file: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
@@ -201,4 +201,26 @@ fn begin_record(file: &Path, header: &Header) -> Result<BufWriter<File>, Command
     let mut record = BufWriter::new(create_private(file).map_err(|error| named(file, &error))?);
     writeln!(record, "{}", header.line(SystemTime::now()))?;
     Ok(record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_har_ends_the_command_with_an_error() {
+        let har = Some(Har::full());
+        let mut sink =
+            Sink { output: None, record: None, har, left: u64::MAX, lines: 0, lost: 0, skipped: 0 };
+        let line = r#"{"time":"2026-09-21T14:13:20.123456Z","session":"1:0","direction":"to_client","stage":"message","role":"push","kind":"text","bytes":1,"payload":"x"}"#;
+        let Err(CommandError::Unhealthy(error)) = sink.line(line) else { panic!("no error") };
+        assert!(error.contains("256 MiB"), "{error}");
+    }
+
+    #[test]
+    fn an_output_that_is_closed_is_the_end_and_no_error() {
+        let closed = Err(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(matches!(after_printing(closed), Ok(Continue::No)));
+        assert!(after_printing(Err(io::Error::from(io::ErrorKind::StorageFull))).is_err());
+    }
 }

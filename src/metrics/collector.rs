@@ -20,6 +20,7 @@ use crate::{
     figures::{CellList, WorkerFigures},
     listener::ServerState,
     log, reload,
+    tap::MissedLines,
 };
 
 /// Collects the metrics at each scrape. It takes no lock that a message needs.
@@ -62,6 +63,9 @@ impl Metrics {
         output.gauge(&family::QUEUE_LIMIT, Some(server.global_budget.limit()))?;
         output.counter(&family::LOG_DROPPED, Some(lost.dropped))?;
         output.counter(&family::LOG_SUPPRESSED, Some(lost.suppressed))?;
+        let MissedLines { lost, skipped } = server.taps.missed();
+        output.counter(&family::TAP_LOST, Some(lost))?;
+        output.counter(&family::TAP_SKIPPED, Some(skipped))?;
         output.gauge(&family::CONFIGURATION, Some(server.configurations.current().number()))?;
         output.gauge(&family::CONFIGURATIONS, Some(server.configurations.alive()))?;
         let reload::Totals { done, failed } = self.reloads.totals();

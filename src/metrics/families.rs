@@ -88,6 +88,10 @@ families! {
         "Lines of the log that were dropped because its reader is too slow.";
     LOG_SUPPRESSED = Counter "towline_log_lines_suppressed_total" &[],
         "Lines of the log that were left out because many others say the same.";
+    TAP_LOST = Counter "towline_tap_lost_total" &[],
+        "Lines of taps that were lost because their reader is too slow.";
+    TAP_SKIPPED = Counter "towline_tap_skipped_total" &[],
+        "Lines of taps that were left out because their condition has no result.";
     CONFIGURATION = Gauge "towline_configuration_number" &[], "Number of the configuration in force, from 1.";
     CONFIGURATIONS = Gauge "towline_configurations_alive" &[],
         "Configurations in use: the one in force, and those that sessions keep.";

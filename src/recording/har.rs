@@ -64,6 +64,12 @@ impl Har {
         Ok(())
     }
 
+    /// One that takes no more messages.
+    #[cfg(test)]
+    pub fn full() -> Self {
+        Self { bytes: BYTES_MAX, ..Self::default() }
+    }
+
     /// The document.
     pub fn document(&self, version: &str) -> Value {
         let entries: Vec<_> = self.sessions.iter().map(|(id, session)| session.entry(id)).collect();

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +16,7 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep};
 
 use crate::{
     admin::{AdminState, error::ApiError, guard},
@@ -25,10 +26,18 @@ use crate::{
 /// The time between two empty lines while there are no others. Writing shows that a reader is gone.
 const ALIVE: Duration = Duration::from_secs(1);
 
+/// The time between two looks at lines while few arrive. Without it, each line would wake this thread, which costs the
+/// threads of the sessions more than the line.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The size of a chunk from which there is no pause behind it.
+const FULL: usize = 8 * 1024;
+
 /// The body of an answer: lines until the reader is gone, or the tap ends.
 struct TapBody {
     reader: TapReader,
     alive: Interval,
+    pause: Pin<Box<Sleep>>,
 }
 
 /// Opens a tap. It shows what clients send, so it needs the token.
@@ -52,7 +61,7 @@ pub(super) async fn tap(
     log::info!("admin action=tap peer={peer} payload={has_payloads}");
     let mut alive = interval(ALIVE);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let body = TapBody { reader, alive };
+    let body = TapBody { reader, alive, pause: Box::pin(sleep(Duration::ZERO)) };
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/x-ndjson")).body(body))
 }
 
@@ -64,7 +73,13 @@ impl MessageBody for TapBody {
     }
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        if self.pause.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
         if let Poll::Ready(chunk) = self.reader.poll_chunk(cx) {
+            if chunk.as_ref().is_some_and(|chunk| chunk.len() < FULL) {
+                self.pause.as_mut().reset(Instant::now() + PAUSE);
+            }
             self.alive.reset();
             return Poll::Ready(chunk.map(Ok));
         }

@@ -82,7 +82,7 @@ impl Session {
                 self.delivery.reply(event, outputs, emit)
             }
         };
-        self.tap_outcome(event, outcome);
+        self.show_outcome(event, outcome);
     }
 
     /// Applies the outcomes that tickets have reported. With a `task`, later acks wake it; while the session
@@ -127,7 +127,7 @@ impl Session {
             // The outcome of a push is of no interest, and an error event has no copies to count.
             (AckStatus::Copied | AckStatus::Delivered | AckStatus::Dropped | AckStatus::Lost, _) => None,
         };
-        self.tap_outcome(event, outcome);
+        self.show_outcome(event, outcome);
     }
 
     /// Ends the session after one of its actors died, because the session cannot work without it. The actor's

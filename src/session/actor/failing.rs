@@ -110,7 +110,7 @@ impl Session {
     fn close_for(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         let down = &mut self.down;
         let outcome = self.delivery.error_unreported(event, |frame| down.emit(frame));
-        self.tap_outcome(event, outcome);
+        self.show_outcome(event, outcome);
         let id = self.tracker.id(event);
         let is_ending = self.ending.is_some() || !matches!(self.state, SessionState::Open);
         let close = reply::close_for(failure, cause, self.down.channel.is_binary());
