@@ -27,7 +27,7 @@ pub struct InFlight<T> {
     /// Whether replies match by key.
     correlated: bool,
     /// The time in which the reply to an event must arrive that is sent from now on.
-    pub(super) timeout: Duration,
+    timeout: Duration,
     /// The number of overdue replies in a row, without one in time, at which the connection ends. An upstream whose
     /// replies stop or lag one behind its requests does not recover.
     pub(super) max_overdue: usize,
@@ -55,8 +55,11 @@ struct InFlightEvent<T> {
     /// The obligation to settle the event; `None` once the event is overdue and has been reported.
     owed: Option<T>,
     awaits_reply: bool,
-    /// The time by which a queued event must be written, or the reply to a written event must arrive.
-    deadline: Instant,
+    /// When the event was queued, or written.
+    since: Instant,
+    /// The time in which a queued event must be written, or the reply to a written event must arrive. No event has an
+    /// earlier deadline than the one before it; see [`InFlight::set_timeout`].
+    limit: Duration,
 }
 
 /// The values by which a reply is matched with its event, and that the reply carries.
@@ -90,6 +93,15 @@ pub struct Unsettled<T> {
     pub owed: T,
 }
 
+/// A written event whose reply is overdue.
+#[derive(Debug, PartialEq)]
+pub struct Overdue<T> {
+    /// The event.
+    pub event: Unsettled<T>,
+    /// The time in which the reply should have arrived: after a reload, the shorter one.
+    pub limit: Duration,
+}
+
 impl<T> InFlight<T> {
     /// Creates an instance without events in flight.
     pub fn new(
@@ -113,14 +125,23 @@ impl<T> InFlight<T> {
         }
     }
 
+    /// Changes the time in which replies must arrive. Events in flight keep theirs, but wait no longer than the new time
+    /// from now on. Otherwise the outcomes of later events would wait for them, because the client gets them in order.
+    pub fn set_timeout(&mut self, timeout: Duration, now: Instant) {
+        self.timeout = timeout;
+        for entry in &mut self.entries {
+            entry.limit = entry.limit.min(now.saturating_duration_since(entry.since) + timeout);
+        }
+    }
+
     /// Adds an event that was queued for the socket. When replies match by key, events without one await no reply.
     pub fn sent(&mut self, event: EventNumber, tags: Tags, owed: T, now: Instant) {
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
-        let (owed, deadline) = (Some(owed), now + self.timeout);
+        let (owed, limit) = (Some(owed), self.timeout);
         let tagged = tags.key.is_some() || tags.correlation.is_some();
         let tags = tagged.then(|| Box::new(tags));
-        self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, deadline });
+        self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, since: now, limit });
     }
 
     /// Records that a message of the oldest queued event was written to the socket, but not the event's last one.
@@ -134,7 +155,7 @@ impl<T> InFlight<T> {
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
         if entry.awaits_reply {
-            entry.deadline = now + self.timeout;
+            (entry.since, entry.limit) = (now, self.timeout);
             self.written += 1;
             return None;
         }
@@ -160,7 +181,7 @@ impl<T> InFlight<T> {
         match entry.owed {
             Some(owed) => {
                 self.overdue_in_row = 0;
-                self.answered_since = entry.deadline.checked_sub(self.timeout);
+                self.answered_since = Some(entry.since);
                 ReplyMatch::Reply(owed, entry.tags.and_then(|tags| tags.correlation))
             }
             None => {
@@ -176,17 +197,18 @@ impl<T> InFlight<T> {
     }
 
     /// Takes the obligations of events whose reply is overdue. The entries remain, to match late replies.
-    pub fn expire(&mut self, now: Instant) -> Vec<Unsettled<T>> {
+    pub fn expire(&mut self, now: Instant) -> Vec<Overdue<T>> {
         let mut expired = Vec::new();
         for entry in self.entries.range_mut(..self.written) {
-            if entry.deadline > now {
+            if entry.deadline() > now {
                 break;
             }
             if let Some(owed) = entry.owed.take() {
                 self.overdue += 1;
                 self.overdue_in_row += 1;
                 let correlation = entry.tags.as_mut().and_then(|tags| tags.correlation.take());
-                expired.push(Unsettled { event: entry.event, written: Written::Whole, correlation, owed });
+                let event = Unsettled { event: entry.event, written: Written::Whole, correlation, owed };
+                expired.push(Overdue { event, limit: entry.limit.min(self.timeout) });
             }
         }
         self.forget_oldest();
@@ -194,22 +216,22 @@ impl<T> InFlight<T> {
     }
 
     /// The earliest time at which a reply becomes overdue or the connection stalls; `None` if there is none.
-    /// See [`InFlight::expire`] and [`InFlight::is_stalled`].
+    /// See [`InFlight::expire`] and [`InFlight::stalled`].
     pub fn next_deadline(&self) -> Option<Instant> {
         let written = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
-        written.into_iter().chain(self.queued()).map(|entry| entry.deadline).min()
+        written.into_iter().chain(self.queued()).map(InFlightEvent::deadline).min()
     }
 
     /// Whether the connection must be replaced: `max_overdue` replies in a row are overdue, or it is stalled.
     pub fn must_be_replaced(&self, now: Instant) -> bool {
-        self.overdue_in_row >= self.max_overdue || self.is_stalled(now)
+        self.overdue_in_row >= self.max_overdue || self.stalled(now).is_some()
     }
 
-    /// Whether the upstream has not read a request within `reply_timeout`. That request alone cannot fail:
-    /// part of it may have been written, and the rest would follow (guarantee C6). So the whole connection
-    /// must end.
-    pub fn is_stalled(&self, now: Instant) -> bool {
-        self.queued().is_some_and(|entry| entry.deadline <= now)
+    /// The time in which the upstream should have read a request and has not; `None` if it is in time. That request
+    /// alone cannot fail: part of it may have been written, and the rest would follow (guarantee C6). So the whole
+    /// connection must end.
+    pub fn stalled(&self, now: Instant) -> Option<Duration> {
+        self.queued().filter(|entry| entry.deadline() <= now).map(|entry| entry.limit.min(self.timeout))
     }
 
     /// The oldest request that is not written; `None` if all are.
@@ -267,6 +289,10 @@ impl<T> InFlight<T> {
 impl<T> InFlightEvent<T> {
     fn key(&self) -> Option<&Value> {
         self.tags.as_ref()?.key.as_ref()
+    }
+
+    fn deadline(&self) -> Instant {
+        self.since + self.limit
     }
 }
 

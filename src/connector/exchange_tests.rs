@@ -28,6 +28,8 @@ enum Stage {
 struct Sent {
     key: Option<u8>,
     stage: Stage,
+    /// When it was queued or written.
+    since: Instant,
     deadline: Instant,
 }
 
@@ -40,6 +42,7 @@ struct Model {
     overdue_in_row: usize,
     max_overdue: usize,
     last_written: Option<u64>,
+    timeout: Duration,
 }
 
 impl Model {
@@ -54,13 +57,20 @@ impl Model {
         self.sent.iter().filter(|sent| sent.stage == stage).count()
     }
 
+    fn set_timeout(&mut self, timeout: Duration, now: Instant) {
+        self.timeout = timeout;
+        for sent in &mut self.sent {
+            sent.deadline = sent.deadline.min(now + timeout);
+        }
+    }
+
     fn written(&mut self, now: Instant) -> Option<u64> {
         let event = self.first(&[Stage::Queued], None)?;
         self.last_written = Some(event as u64);
         let sent = &mut self.sent[event];
         let is_done = self.is_stream || (self.correlated && sent.key.is_none());
         sent.stage = if is_done { Stage::Over } else { Stage::Written };
-        sent.deadline = now + TIMEOUT;
+        (sent.since, sent.deadline) = (now, now + self.timeout);
         is_done.then_some(event as u64)
     }
 
@@ -78,12 +88,14 @@ impl Model {
         Some(event as u64)
     }
 
-    fn expire(&mut self, now: Instant) -> Vec<u64> {
+    /// The events that are overdue, each with the time that it had.
+    fn expire(&mut self, now: Instant) -> Vec<(u64, Duration)> {
         let mut expired = Vec::new();
         for (event, sent) in self.sent.iter_mut().enumerate() {
             if sent.stage == Stage::Written && sent.deadline <= now {
                 sent.stage = Stage::Overdue;
-                expired.push(event as u64);
+                let limit = sent.deadline - sent.since;
+                expired.push((event as u64, limit.min(self.timeout)));
             }
         }
         self.overdue_in_row += expired.len();
@@ -94,9 +106,10 @@ impl Model {
         expired
     }
 
-    /// The deadline of the oldest request that is not written; `None` if all are.
+    /// The earliest deadline of a request that is not written; `None` if all are.
     fn queued(&self) -> Option<Instant> {
-        self.first(&[Stage::Queued], None).filter(|_| !self.is_stream).map(|event| self.sent[event].deadline)
+        let queued = self.sent.iter().filter(|sent| sent.stage == Stage::Queued && !self.is_stream);
+        queued.map(|sent| sent.deadline).min()
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -125,6 +138,7 @@ enum Operation {
     Write,
     Reply(Option<u8>),
     Wait(u64),
+    Timeout(u64),
 }
 
 fn operations() -> impl Strategy<Value = Vec<Operation>> {
@@ -134,6 +148,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         4 => Just(Operation::Write),
         4 => key().prop_map(Operation::Reply),
         2 => prop_oneof![1..5_u64, 10..40_u64].prop_map(Operation::Wait),
+        1 => (1..60_u64).prop_map(Operation::Timeout),
     ];
     proptest::collection::vec(operation, 0..150)
 }
@@ -171,8 +186,15 @@ proptest! {
         let correlated = correlated && !is_stream;
         let mode = if is_stream { Stream } else { Request };
         let mut exchange = InFlight::new(mode, correlated, TIMEOUT, max_overdue);
-        let mut model =
-            Model { is_stream, correlated, sent: Vec::new(), overdue_in_row: 0, max_overdue, last_written: None };
+        let mut model = Model {
+            is_stream,
+            correlated,
+            sent: Vec::new(),
+            overdue_in_row: 0,
+            max_overdue,
+            last_written: None,
+            timeout: TIMEOUT,
+        };
         let mut now = Instant::now();
         for operation in operations {
             match operation {
@@ -180,7 +202,8 @@ proptest! {
                     let key = key.filter(|_| correlated);
                     let event = model.sent.len() as u64;
                     exchange.sent(EventNumber(event), Tags { key: value(key), correlation: tag(event) }, event, now);
-                    model.sent.push(Sent { key, stage: Stage::Queued, deadline: now + TIMEOUT });
+                    let deadline = now + model.timeout;
+                    model.sent.push(Sent { key, stage: Stage::Queued, since: now, deadline });
                 }
                 Operation::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
                 Operation::Reply(key) => {
@@ -189,13 +212,20 @@ proptest! {
                 }
                 Operation::Wait(seconds) => {
                     now += Duration::from_secs(seconds);
-                    let expired = model.expire(now).into_iter().map(|event| (event, Written::Whole)).collect::<Vec<_>>();
-                    prop_assert_eq!(parts(exchange.expire(now)), expired);
+                    let (expired, limits): (Vec<_>, Vec<_>) =
+                        model.expire(now).into_iter().map(|(event, limit)| ((event, Written::Whole), limit)).unzip();
+                    let (events, times): (Vec<_>, Vec<_>) =
+                        exchange.expire(now).into_iter().map(|overdue| (overdue.event, overdue.limit)).unzip();
+                    prop_assert_eq!((parts(events), times), (expired, limits));
+                }
+                Operation::Timeout(seconds) => {
+                    model.set_timeout(Duration::from_secs(seconds), now);
+                    exchange.set_timeout(model.timeout, now);
                 }
             }
             prop_assert_eq!(exchange.next_deadline(), model.next_deadline());
             prop_assert_eq!(exchange.must_be_replaced(now), model.must_be_replaced(now));
-            prop_assert_eq!(exchange.is_stalled(now), model.queued().is_some_and(|deadline| deadline <= now));
+            prop_assert_eq!(exchange.stalled(now).is_some(), model.queued().is_some_and(|deadline| deadline <= now));
             prop_assert_eq!(exchange.last_written(), model.last_written.map(EventNumber));
             prop_assert_eq!(exchange.len(), model.unsettled().len());
             if model.must_be_replaced(now) {

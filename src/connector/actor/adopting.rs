@@ -1,6 +1,6 @@
 //! Continues with other settings of the upstream, after a reload.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{Connector, ConnectorState};
 use crate::flow::Adopt;
@@ -10,7 +10,7 @@ impl Connector {
     pub(super) fn adopt(&mut self, adopt: &Adopt) {
         let Some(upstream) = &adopt.route.upstream else { return };
         self.upstream = Arc::clone(upstream);
-        self.exchange.timeout = upstream.reply_timeout;
+        self.exchange.set_timeout(upstream.reply_timeout, Instant::now());
         self.exchange.max_overdue = upstream.max_overdue;
         // The deadline that is set may be later than that of the next event.
         self.deadline.clear();

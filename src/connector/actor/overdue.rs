@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Connector, ConnectorState};
 use crate::{
+    connector::exchange::Overdue,
     failure::{Failure, FailureKind},
     flow::{DataMessage, Failed},
 };
@@ -23,13 +24,12 @@ impl Connector {
     /// Makes overdue events fail, and ends the connection when it must be replaced.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
-        let limit = self.upstream.reply_timeout;
-        let late = Failure::connection(FailureKind::NoReply(limit), "");
-        let failed = self.exchange.expire(now).into_iter().map(|overdue| Failed {
-            event: overdue.event,
-            ticket: Some(overdue.owed),
-            failure: late.for_event(&self.server, overdue.written),
-            correlation: overdue.correlation,
+        let late = |limit| Failure::connection(FailureKind::NoReply(limit), "");
+        let failed = self.exchange.expire(now).into_iter().map(|Overdue { event, limit }| Failed {
+            event: event.event,
+            ticket: Some(event.owed),
+            failure: late(limit).for_event(&self.server, event.written),
+            correlation: event.correlation,
         });
         let failed: Vec<_> = failed.collect();
         if !failed.is_empty() {
@@ -39,10 +39,9 @@ impl Connector {
             }
         }
         if self.exchange.must_be_replaced(now) {
-            let is_stalled = self.exchange.is_stalled(now);
-            self.end(match is_stalled {
-                true => Failure::connection(FailureKind::NotRead(limit), ""),
-                false => late,
+            self.end(match self.exchange.stalled(now) {
+                Some(limit) => Failure::connection(FailureKind::NotRead(limit), ""),
+                None => late(self.upstream.reply_timeout),
             });
         }
     }

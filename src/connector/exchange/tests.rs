@@ -32,6 +32,41 @@ fn replies_settle_the_oldest_written_event() {
 }
 
 #[test]
+fn a_shorter_timeout_ends_the_wait_of_events_in_flight() {
+    let now = Instant::now();
+    let (mut exchange, short) = (exchange(Request), TIMEOUT / 30);
+    send(&mut exchange, [0, 1]);
+    (0..2).for_each(|_| _ = exchange.written(now));
+    let later = now + TIMEOUT / 2;
+    exchange.set_timeout(short, later);
+    assert_eq!(exchange.next_deadline(), Some(later + short));
+    assert_eq!(exchange.reply(None), ReplyMatch::Reply(0, None));
+    assert_eq!(
+        exchange.take_answered_since(),
+        Some(now),
+        "the reply time is that since the event was written"
+    );
+    exchange.sent(EventNumber(2), Tags::default(), 2, later);
+    exchange.written(later);
+    let overdue = exchange.expire(later + short);
+    let overdue: Vec<_> = overdue.iter().map(|late| (late.event.owed, late.limit)).collect();
+    assert_eq!(overdue, [(1, short), (2, short)]);
+}
+
+#[test]
+fn a_longer_timeout_applies_to_later_events() {
+    let now = Instant::now();
+    let mut exchange = exchange(Request);
+    send(&mut exchange, [0]);
+    exchange.written(now);
+    exchange.set_timeout(2 * TIMEOUT, now);
+    send(&mut exchange, [1]);
+    exchange.written(now);
+    assert_eq!(exchange.expire(now + TIMEOUT)[0].limit, TIMEOUT);
+    assert_eq!(exchange.next_deadline(), Some(now + 2 * TIMEOUT));
+}
+
+#[test]
 fn a_late_reply_is_a_push_and_never_the_next_events_reply() {
     let now = Instant::now();
     let mut exchange = exchange(Request);
@@ -41,7 +76,10 @@ fn a_late_reply_is_a_push_and_never_the_next_events_reply() {
     let expired = exchange.expire(now + TIMEOUT);
     assert_eq!(
         expired,
-        [Unsettled { event: EventNumber(0), written: Written::Whole, correlation: None, owed: 0 }]
+        [Overdue {
+            event: Unsettled { event: EventNumber(0), written: Written::Whole, correlation: None, owed: 0 },
+            limit: TIMEOUT
+        }]
     );
     send(&mut exchange, [1]);
     exchange.written(now + TIMEOUT);
@@ -215,7 +253,7 @@ proptest! {
                 }
                 Operation::Expire => {
                     now += TIMEOUT;
-                    back.extend(exchange.expire(now).into_iter().map(|late| late.owed));
+                    back.extend(exchange.expire(now).into_iter().map(|late| late.event.owed));
                 }
             }
             prop_assert_eq!(exchange.len(), next as usize - back.len());
