@@ -70,10 +70,14 @@ struct Bucket {
 impl Limiter {
     /// Creates full buckets; `None` when nothing is limited.
     pub fn new(rate: &Rate, now: Instant) -> Option<Self> {
+        (rate.messages.is_some() || rate.bytes.is_some()).then(|| Self::changeable(rate, now))
+    }
+
+    /// Creates full buckets, for a rate that may limit nothing and can be changed.
+    pub fn changeable(rate: &Rate, now: Instant) -> Self {
         let messages = rate.messages.map(|messages| Bucket::new(messages.into(), rate.burst, now));
         let bytes = rate.bytes.map(|bytes| Bucket::new(bytes as f64, rate.burst, now));
-        let on_limit = rate.on_limit;
-        (messages.is_some() || bytes.is_some()).then_some(Self { messages, bytes, on_limit })
+        Self { messages, bytes, on_limit: rate.on_limit }
     }
 
     /// Continues with another rate. Tokens and debts stay, up to the new burst; a full bucket stays full. Without a rate,

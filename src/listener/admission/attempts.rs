@@ -73,7 +73,7 @@ impl Attempts {
         let client = Address::from(client);
         let wrong = self.wrong.as_ref().filter(|_| guess == Guess::Possible);
         let wrong = wrong.and_then(|clients| clients.enter(client, now));
-        let limiter = wrong.as_ref().and_then(|permit| permit.limiter.as_ref());
+        let limiter = wrong.as_ref().map(|permit| &permit.limiter);
         let limiter = limiter.map(|limiter| limiter.lock().unwrap_or_else(PoisonError::into_inner));
         if limiter.is_some_and(|mut limiter| limiter.excess(0, now).is_some()) {
             return Err(Full::Wrong);
@@ -97,7 +97,7 @@ impl Attempt {
     }
 
     fn count_wrong(&mut self, now: Instant) {
-        if let Some(limiter) = self.wrong.as_ref().and_then(|permit| permit.limiter.as_ref()) {
+        if let Some(limiter) = self.wrong.as_ref().map(|permit| &permit.limiter) {
             limiter.lock().unwrap_or_else(PoisonError::into_inner).count(0, now);
         }
     }

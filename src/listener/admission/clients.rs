@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use crate::rate::{Limiter, Rate};
+use crate::rate::{self, Limiter, Rate, SharedLimit};
 
 /// Number of locks, which is the number of threads that can look up a client at once.
 const SHARDS: usize = 16;
@@ -57,7 +57,8 @@ struct Shard<K> {
 #[derive(Debug)]
 struct ClientEntry {
     sessions: usize,
-    limiter: Option<Arc<Mutex<Limiter>>>,
+    /// It limits nothing if the settings have no rate. Sessions have it all the same, because a reload may add one.
+    limiter: SharedLimit,
     /// The key in [`Shard::idle`]; `None` while the client has sessions.
     idle: Option<u64>,
 }
@@ -67,8 +68,8 @@ struct ClientEntry {
 pub struct ClientPermit<K: Copy + Eq + Hash> {
     clients: Arc<Clients<K>>,
     client: K,
-    /// The rate limit that all sessions of the client share; `None` when there is no limit.
-    pub limiter: Option<Arc<Mutex<Limiter>>>,
+    /// The rate limit that all sessions of the client share.
+    pub limiter: SharedLimit,
 }
 
 impl From<IpAddr> for Address {
@@ -93,18 +94,12 @@ impl<K: Copy + Eq + Hash> Clients<K> {
     }
 
     /// Applies other limits, also to the clients that have sessions. Sessions that are more than the limit now stay.
-    /// Sessions that started without a rate limit have none.
     pub fn configure(&self, sessions_max: Option<usize>, rate: Rate, now: Instant) {
         for shard in &self.shards {
             let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             shard.limits = ClientLimits { sessions_max, rate };
-            for entry in shard.entries.values_mut() {
-                match &entry.limiter {
-                    Some(limiter) => {
-                        limiter.lock().unwrap_or_else(PoisonError::into_inner).change(&rate, now);
-                    }
-                    None => entry.limiter = new_limiter(&rate, now),
-                }
+            for entry in shard.entries.values() {
+                rate::locked(&entry.limiter).change(&rate, now);
             }
         }
     }
@@ -115,7 +110,7 @@ impl<K: Copy + Eq + Hash> Clients<K> {
         let (limits, shard) = (shard.limits, &mut *shard);
         let entry = shard.entries.entry(client).or_insert_with(|| ClientEntry {
             sessions: 0,
-            limiter: new_limiter(&limits.rate, now),
+            limiter: Arc::new(Mutex::new(Limiter::changeable(&limits.rate, now))),
             idle: None,
         });
         if limits.sessions_max.is_some_and(|max| entry.sessions >= max) {
@@ -125,7 +120,7 @@ impl<K: Copy + Eq + Hash> Clients<K> {
         if let Some(slot) = entry.idle.take() {
             shard.idle.remove(&slot);
         }
-        Some(ClientPermit { clients: Arc::clone(self), client, limiter: entry.limiter.clone() })
+        Some(ClientPermit { clients: Arc::clone(self), client, limiter: Arc::clone(&entry.limiter) })
     }
 
     fn leave(&self, client: K, now: Instant) {
@@ -179,18 +174,11 @@ impl<K> Shard<K> {
     }
 }
 
-fn new_limiter(rate: &Rate, now: Instant) -> Option<Arc<Mutex<Limiter>>> {
-    Limiter::new(rate, now).map(|limiter| Arc::new(Mutex::new(limiter)))
-}
-
 // === impl ClientEntry ===
 
 impl ClientEntry {
     fn can_go(&mut self, now: Instant) -> bool {
-        let full = |limiter: &Arc<Mutex<Limiter>>| {
-            limiter.lock().unwrap_or_else(PoisonError::into_inner).is_full(now)
-        };
-        self.sessions == 0 && self.limiter.as_ref().is_none_or(full)
+        self.sessions == 0 && rate::locked(&self.limiter).is_full(now)
     }
 }
 
@@ -226,7 +214,7 @@ mod tests {
     }
 
     fn send(permit: &ClientPermit<Address>, now: Instant) {
-        permit.limiter.as_ref().unwrap().lock().unwrap().count(1, now);
+        rate::locked(&permit.limiter).count(1, now);
     }
 
     #[test]
@@ -265,11 +253,11 @@ mod tests {
         let clients = Clients::new(None, RATE).unwrap();
         let here = address("192.0.2.1");
         let first = clients.enter(here, now).unwrap();
-        let limiter = first.limiter.clone().unwrap();
+        let limiter = Arc::clone(&first.limiter);
         (0..3).for_each(|_| send(&first, now));
         leave(first, now);
         let second = clients.enter(here, now).unwrap();
-        assert!(Arc::ptr_eq(second.limiter.as_ref().unwrap(), &limiter));
+        assert!(Arc::ptr_eq(&second.limiter, &limiter));
         leave(second, now + Duration::from_secs(2));
         assert_eq!(known(&clients), 1);
         let third = clients.enter(here, now + Duration::from_secs(2)).unwrap();

@@ -94,7 +94,7 @@ impl KeyLimits {
         let mut rates = Vec::new();
         for Keyed { limit, clients } in &self.limits {
             let permit = clients.enter(self.key(value(&limit.by).as_deref()), now).ok_or(Full::Key)?;
-            rates.extend(permit.limiter.clone());
+            rates.push(Arc::clone(&permit.limiter));
             permits.push(permit);
         }
         Ok(KeyPermits { _permits: permits.into(), rates: rates.into() })
@@ -165,7 +165,9 @@ mod tests {
         let limits = KeyLimits::new(&[limit("tenant", None, Some(5)), limit("user", Some(9), None)]);
         let [first, second, other] =
             ["a", "a", "b"].map(|tenant| enter(&limits, &[("tenant", tenant)]).unwrap());
-        assert_eq!(first.rates.len(), 1, "a cap of sessions is no rate");
+        let now = Instant::now();
+        (0..9).for_each(|_| rate::locked(&first.rates[1]).count(1, now));
+        assert!(rate::locked(&first.rates[1]).excess(1, now).is_none(), "a cap of sessions is no rate");
         assert!(Arc::ptr_eq(&first.rates[0], &second.rates[0]));
         assert!(!Arc::ptr_eq(&first.rates[0], &other.rates[0]));
     }
@@ -182,7 +184,18 @@ mod tests {
         drop(first);
         assert_eq!(enter(&tighter, &[("tenant", "a")]).unwrap_err(), Full::Key, "one is left");
         let other = enter(&tighter, &[("tenant", "b")]).unwrap();
-        let mut limiter = rate::locked(&other.rates[0]);
+        let mut limiter = rate::locked(&other.rates[1]);
+        (0..2).for_each(|_| limiter.count(0, now));
+        assert!(limiter.excess(0, now).is_some());
+    }
+
+    #[test]
+    fn a_rate_that_is_added_to_a_cap_of_sessions_applies_to_those_that_live() {
+        let now = Instant::now();
+        let limits = KeyLimits::new(&[limit("tenant", Some(9), None)]);
+        let session = enter(&limits, &[("tenant", "a")]).unwrap();
+        limits.with_settings(&[limit("tenant", Some(9), Some(2))], now);
+        let mut limiter = rate::locked(&session.rates[0]);
         (0..2).for_each(|_| limiter.count(0, now));
         assert!(limiter.excess(0, now).is_some());
     }

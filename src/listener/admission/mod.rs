@@ -183,7 +183,7 @@ fn starts(listener: &Listener) -> Rate {
 impl SessionPermit {
     /// The rates that the session shares with others: of its address, and of its claims or headers.
     pub fn rates(&self) -> Vec<SharedLimit> {
-        let address = self.address.as_ref().and_then(|permit| permit.limiter.clone());
+        let address = self.address.as_ref().map(|permit| Arc::clone(&permit.limiter));
         address.into_iter().chain(self.keys.rates.iter().cloned()).collect()
     }
 }
