@@ -33,7 +33,7 @@ pub(super) fn renewal(
 /// The method that checks a renewal, unless the settings no longer have it for this route; and the route, which stays as
 /// it was if they no longer have it.
 fn in_force(routing: &Routing, method: &str, route: &Arc<Route>) -> (Option<Arc<Authenticator>>, Arc<Route>) {
-    let route = Arc::clone(routing.routes().find(|other| other.name == route.name).unwrap_or(route));
+    let route = Arc::clone(routing.routes().find(|other| other.is(route)).unwrap_or(route));
     let is_listed = route.auth.iter().any(|config| *config.name == *method && config.renew.is_some());
     (routing.authenticator(method).filter(|_| is_listed).cloned(), route)
 }

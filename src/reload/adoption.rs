@@ -93,25 +93,29 @@ pub fn of_new_section(kind: &str) -> Adoption {
 pub fn shape(loaded: &mut Loaded) {
     let effective = &loaded.effective;
     for listener in &mut loaded.settings.listeners {
-        let shape = structure(effective, [&format!("listener.{}", listener.name)]);
+        let name = format!("listener.{}", listener.name);
+        let shape = structure(effective, [(&*name, &name)]);
         Arc::make_mut(listener).shape = shape;
     }
     for route in &mut loaded.settings.routes {
-        let named = format!("route.{}", route.name);
-        let name = if effective.sections.contains_key(&named) { &named } else { &route.name };
+        let section = if route.is_named { format!("route.{}", route.name) } else { route.name.clone() };
+        // Without its position, which changes with the routes before it.
+        let label = if route.is_named { &section } else { "route" };
         let upstream = route.upstream.as_ref().map(|upstream| format!("upstream.{}", upstream.name));
-        let shape = structure(effective, [name].into_iter().chain(&upstream));
+        let upstream = upstream.iter().map(|name| (&**name, name));
+        let shape = structure(effective, [(label, &section)].into_iter().chain(upstream));
         Arc::make_mut(route).shape = shape;
     }
 }
 
-/// A digest of what live sessions cannot change in these sections.
-fn structure<'a>(effective: &Effective, sections: impl IntoIterator<Item = &'a String>) -> u64 {
+/// A digest of what live sessions cannot change in these sections. Each has a label, which it keeps as long as it is the
+/// same section.
+fn structure<'a>(effective: &Effective, sections: impl IntoIterator<Item = (&'a str, &'a String)>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for name in sections {
+    for (label, name) in sections {
         let Some(section) = effective.sections.get(name) else { continue };
         let fixed = section.values.iter().filter(|(key, _)| of_key(section.kind, key) == Structure);
-        fixed.for_each(|(key, value)| (name, key, value.digest).hash(&mut hasher));
+        fixed.for_each(|(key, value)| (label, key, value.digest).hash(&mut hasher));
     }
     hasher.finish()
 }
@@ -230,6 +234,10 @@ mod tests {
         assert_ne!(first.0, shapes("", "incoming = [\"pass\"]", "").0);
         assert_ne!(first.0, shapes("", "name = \"other\"", "").0, "it is another route");
         assert_ne!(first.1, shapes("", "", "codec = \"json\"").1);
+        let before = "[[route]]\npath = \"/other\"\nupstream = \"echo\"\n[[route]]";
+        let mut moved = Loaded::check(layers(&MINIMAL.replace("[[route]]", before), &[]).unwrap()).unwrap();
+        shape(&mut moved);
+        assert_eq!(first.0, moved.settings.routes[1].shape, "its position changes nothing");
     }
 
     #[test]

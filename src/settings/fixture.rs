@@ -41,6 +41,7 @@ pub(crate) fn upstream() -> Upstream {
 pub(crate) fn route(listener: Option<&str>, path: &str) -> Route {
     Route {
         name: "route[1]".to_owned(),
+        is_named: false,
         shape: 0,
         pattern: Pattern::of_path(listener.map(str::to_owned), PathPattern::prefix(path).unwrap()),
         forward_http: false,

@@ -32,6 +32,8 @@ use crate::{
 pub struct Route {
     /// The name in logs and in `$session.route`. Without one in the settings, it is the position: `route[1]`.
     pub name: String,
+    /// Whether the settings have the name.
+    pub is_named: bool,
     /// A digest of what a live session of the route cannot change; see [`reload`](crate::reload).
     pub shape: u64,
     /// The requests that use this route, if no earlier route matches.
@@ -121,8 +123,10 @@ fn read(number: usize, section: &Section<'_>, known: &Known<'_>) -> Route {
     let upstream = route_upstream(section, known);
     let incoming = pipelines(section, "incoming", known);
     let access = access::read(section, known);
+    let given = section.read("name", name);
     let route = Route {
-        name: section.read("name", name).unwrap_or_else(|| format!("route[{number}]")),
+        is_named: given.is_some(),
+        name: given.unwrap_or_else(|| format!("route[{number}]")),
         shape: 0,
         strip_prefix: strip_prefix(section, &pattern, upstream.as_deref()),
         forward_http: http::forwards(section),
@@ -296,7 +300,18 @@ impl Route {
         self.outgoing.first().filter(|pipeline| pipeline.program.uses_port(Port::Journal))
     }
 
-    /// Whether a session that has started with the route `before` of the same name can continue with this one.
+    /// Whether this is the same route as one of other settings: it has the same name or, if both have none, matches the
+    /// same requests. The position of a route without a name changes with the routes before it.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self.is_named, other.is_named) {
+            (true, true) => self.name == other.name,
+            (false, false) => self.pattern == other.pattern,
+            (true, false) | (false, true) => false,
+        }
+    }
+
+    /// Whether a session that has started with the route `before` can continue with this one, which [is](Self::is) the
+    /// same in other settings.
     pub fn continues(&self, before: &Self) -> bool {
         let journal = |route: &Self| {
             let journal = route.upstream.as_ref().is_some_and(|upstream| upstream.recovery.journal.is_some());
