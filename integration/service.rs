@@ -4,6 +4,7 @@ use std::{
     io::Read,
     net::{SocketAddr, TcpListener, TcpStream},
     os::unix::net::UnixDatagram,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -60,6 +61,42 @@ fn a_socket_that_the_process_inherits_is_used_and_its_clients_have_waited() {
     assert_eq!(proxy.addr(), address);
     assert_eq!(proxy.client().ask("hello"), "hello");
     drop(early);
+}
+
+/// A process that accepted both families with two sockets hands both over, though one entry stands for both.
+#[test]
+fn ipv4_clients_reach_an_inherited_socket_for_ipv6_only() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return println!("skipped: this machine has no IPv6 loopback address");
+    }
+    let upstream = TestUpstream::echo();
+    for has_both in [true, false] {
+        let (six, four) = both_families();
+        let port = six.local_addr().unwrap().port();
+        let settings =
+            Settings::request(&upstream.url()).with(&format!("listener.ws.bind = \"[::]:{port}\""));
+        let sockets: Vec<_> = std::iter::once(six).chain(has_both.then_some(four)).collect();
+        let proxy = Proxy::start_inheriting(&settings, sockets);
+        for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
+            assert_eq!(Client::connect(address.parse().unwrap()).ask("hello"), "hello", "{address}");
+        }
+        assert_eq!(proxy.count_log("inherited socket not used"), 0);
+    }
+}
+
+/// Sockets for `[::]`, without IPv4, and for `0.0.0.0`, with the same port.
+fn both_families() -> (TcpListener, TcpListener) {
+    loop {
+        let six = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::STREAM, None).unwrap();
+        six.set_only_v6(true).unwrap();
+        six.bind(&SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0)).into()).unwrap();
+        six.listen(16).unwrap();
+        let six = TcpListener::from(six);
+        // Another program may have the port.
+        if let Ok(four) = TcpListener::bind(("0.0.0.0", six.local_addr().unwrap().port())) {
+            return (six, four);
+        }
+    }
 }
 
 #[test]
@@ -121,6 +158,55 @@ fn a_new_process_that_fails_changes_nothing() {
     proxy.rewrite(&settings.with("listener.ws.codec = \"wrong\""));
     proxy.signal("USR2");
     proxy.wait_log("hand-over failed reason=\"the new process has ended; its own lines say why\"");
+    assert_eq!(proxy.client().ask("hello"), "hello");
+}
+
+#[test]
+fn a_hand_over_that_has_begun_is_abandoned_when_the_process_ends() {
+    let upstream = TestUpstream::echo();
+    let settings = settings(&upstream, free());
+    let mut proxy = Proxy::start_succeeded_by(&settings, "exec sleep 600").expect("hand-over abandoned");
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    proxy.signal("USR2");
+    let line = proxy.wait_log("hand-over begins process=*");
+    let process = line.split_once("process=").unwrap().1.to_owned();
+    assert!(Path::new("/proc").join(&process).exists());
+    assert_eq!(client.ask("the old process serves meanwhile"), "the old process serves meanwhile");
+    proxy.signal("TERM");
+    proxy.wait_log("WARN *hand-over abandoned");
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+    assert!(!Path::new("/proc").join(&process).exists(), "the new process has been killed");
+}
+
+/// The reload may change the sockets that the new process gets.
+#[test]
+fn a_hand_over_begins_after_the_reload_in_progress() {
+    let upstream = TestUpstream::echo();
+    // A long program takes a while to compile.
+    let cases: String = (0..1000).map(|number| format!("case {number} => event ")).collect();
+    let program = format!("select match event of {cases} default => event end from in into out;");
+    let settings = settings(&upstream, free()).operated().incoming(&program);
+    let proxy = Proxy::start_succeeded_by(&settings, "exit 1").expect("hand-over failed");
+    let operator = Operator::new(proxy.admin()).with_token();
+    let (answers, answered) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            let (operator, answers) = (&operator, answers.clone());
+            scope.spawn(move || answers.send(operator.act("/api/reload").status).unwrap());
+        }
+        // One is refused when the others have been taken.
+        assert_eq!(answered.recv().unwrap(), 409);
+        proxy.signal("USR2");
+    });
+    proxy.wait_log("hand-over failed reason=*");
+    let log = proxy.log();
+    let at = |text: &str| log.iter().position(|line| line.contains(text));
+    assert!(
+        at("settings reloaded by=").is_some_and(|reload| Some(reload) < at("hand-over begins")),
+        "{log:?}"
+    );
     assert_eq!(proxy.client().ask("hello"), "hello");
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use self::{
     admin_server::AdminServer,
-    handing_over::{HandOver, leave_to},
+    handing_over::{HandOver, Step, leave_to},
     listeners::Listeners,
     reloading::Reloader,
 };
@@ -111,9 +111,12 @@ async fn serve(
                 notify::reloading();
                 reloader.apply(read, listeners, workers).await;
                 notify::ready();
+                hand_over.reloaded(listeners, admin.sockets());
             }
             step = hand_over.next() => {
-                if let Some(process) = hand_over.take(step, listeners, admin.sockets()) {
+                if matches!(step, Step::Requested) && reloader.is_busy() {
+                    hand_over.wait_for_reload();
+                } else if let Some(process) = hand_over.take(step, listeners, admin.sockets()) {
                     notify::replaced_by(process);
                     admin.stop().await;
                     leave_to(process, listeners, status).await;

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
+    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex},
@@ -59,6 +60,14 @@ impl Program {
         let mappings = sockets.into_iter().zip(3..);
         let mappings = mappings.map(|(socket, child_fd)| FdMapping { parent_fd: socket.into(), child_fd });
         command.fd_mappings(mappings.collect()).unwrap();
+        Self::spawn(command)
+    }
+
+    /// The same as [`start`](Self::start), under another name. The program starts the file of that name when another
+    /// process is to take over.
+    pub fn start_as(name: &Path, args: &[&str], folder: &Path) -> Self {
+        let mut command = command(args, &[], folder);
+        command.arg0(name);
         Self::spawn(command)
     }
 

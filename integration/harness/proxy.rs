@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::{IpAddr, SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt,
     path::Path,
     time::Duration,
 };
@@ -45,6 +46,17 @@ impl Proxy {
     #[track_caller]
     pub fn start_inheriting(settings: &Settings, sockets: Vec<TcpListener>) -> Self {
         Self::run(settings, |args, folder| Program::start_inheriting(sockets, args, folder))
+    }
+
+    /// The same as [`start`](Self::start). On SIGUSR2 the proxy starts this shell script instead of the program.
+    #[track_caller]
+    pub fn start_succeeded_by(settings: &Settings, script: &str) -> Self {
+        Self::run(settings, |args, folder| {
+            let file = folder.join("successor");
+            std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
+            Program::start_as(&file, args, folder)
+        })
     }
 
     /// The same as [`start`](Self::start), with standard output in a file that [`output`](Self::output) reads.

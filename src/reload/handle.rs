@@ -136,6 +136,11 @@ impl Requests {
         Arc::clone(&self.reader)
     }
 
+    /// Whether there is a request that has no answer yet.
+    pub fn is_busy(&self) -> bool {
+        self.handle.room.available_permits() < REQUESTS_MAX
+    }
+
     /// Waits for the next request.
     pub async fn next(&mut self) -> Request {
         match self.requests.recv().await {
@@ -189,8 +194,10 @@ mod tests {
             let handle = handle.clone();
             actix_rt::spawn(async move { handle.reload(By::Signal).await })
         };
+        assert!(!requests.is_busy());
         let (first, second) = (ask(), ask());
         let served = requests.next().await;
+        assert!(requests.is_busy());
         assert_eq!(handle.reload(By::Signal).await.unwrap_err(), NotServed::Waiting);
         requests.answer(served, Err(Problems::new(["no file".to_owned()])));
         assert!(!first.await.unwrap().unwrap().is_done());
@@ -202,6 +209,7 @@ mod tests {
         }
         assert_eq!(second.await.unwrap().unwrap().number, 2);
         assert_eq!(third.await.unwrap().unwrap().number, 3);
+        assert!(!requests.is_busy());
         assert_eq!(handle.totals(), Totals { done: 2, failed: 1 });
         assert_eq!(handle.history()[0].number, 3);
         assert!(handle.configuration().contains("[upstream.echo]"));

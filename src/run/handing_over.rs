@@ -17,6 +17,8 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 pub(super) struct HandOver {
     requests: Signal,
     starting: Option<Pin<Box<dyn Future<Output = io::Result<u32>>>>>,
+    /// Whether a new process starts when the reload in progress has ended.
+    is_waiting: bool,
 }
 
 /// What has happened.
@@ -33,7 +35,7 @@ impl HandOver {
     /// # Errors
     /// When the signal cannot be handled.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { requests: signal(SignalKind::user_defined2())?, starting: None })
+        Ok(Self { requests: signal(SignalKind::user_defined2())?, starting: None, is_waiting: false })
     }
 
     /// Whether a new process starts. Its settings and sockets are fixed, so the settings are not reloaded meanwhile.
@@ -61,23 +63,42 @@ impl HandOver {
         Step::Requested
     }
 
+    /// Has a new process start after the reload in progress, which may change the sockets that it gets.
+    pub(super) fn wait_for_reload(&mut self) {
+        self.is_waiting = true;
+        log::info!("hand-over waits for the reload in progress");
+    }
+
+    /// A reload has ended: starts the new process that has waited for it.
+    pub(super) fn reloaded(&mut self, listeners: &Listeners, admin: &[TcpListener]) {
+        if std::mem::take(&mut self.is_waiting) {
+            self.begin(listeners, admin);
+        }
+    }
+
     /// Acts on a step. Returns the id of the new process once that serves clients.
     pub(super) fn take(&mut self, step: Step, listeners: &Listeners, admin: &[TcpListener]) -> Option<u32> {
-        let failed = match step {
-            Step::Requested => match shared(listeners, admin).and_then(Successor::start) {
-                Ok(successor) => {
-                    log::info!("hand-over begins process={}", successor.id());
-                    self.starting = Some(Box::pin(successor.ready()));
-                    return None;
-                }
-                Err(error) => error,
-            },
+        match step {
+            Step::Requested => self.begin(listeners, admin),
             Step::Started(Ok(process)) => return Some(process),
-            Step::Started(Err(error)) => error,
-        };
-        log::error!("hand-over failed reason={}", Quoted(&failed.to_string()));
+            Step::Started(Err(error)) => log_failed(&error),
+        }
         None
     }
+
+    fn begin(&mut self, listeners: &Listeners, admin: &[TcpListener]) {
+        match shared(listeners, admin).and_then(Successor::start) {
+            Ok(successor) => {
+                log::info!("hand-over begins process={}", successor.id());
+                self.starting = Some(Box::pin(successor.ready()));
+            }
+            Err(error) => log_failed(&error),
+        }
+    }
+}
+
+fn log_failed(error: &io::Error) {
+    log::error!("hand-over failed reason={}", Quoted(&error.to_string()));
 }
 
 /// The sockets of the listeners and of the admin server, for another process.

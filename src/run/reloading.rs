@@ -63,6 +63,11 @@ impl Reloader {
         &self.in_force.settings
     }
 
+    /// Whether a request is served or waits.
+    pub(super) fn is_busy(&self) -> bool {
+        self.requests.is_busy()
+    }
+
     /// Waits for a request, and then for its settings. A call that is dropped loses nothing.
     pub(super) async fn read(&mut self) -> Read {
         let reading = match &mut self.reading {
