@@ -164,7 +164,8 @@ fn a_new_process_that_fails_changes_nothing() {
 #[test]
 fn a_hand_over_that_has_begun_is_abandoned_when_the_process_ends() {
     let upstream = TestUpstream::echo();
-    let settings = settings(&upstream, free());
+    let port = Port::take();
+    let settings = settings(&upstream, port.addr());
     let mut proxy = Proxy::start_succeeded_by(&settings, "exec sleep 600").expect("hand-over abandoned");
     let mut client = proxy.client();
     assert_eq!(client.ask("hello"), "hello");
@@ -187,7 +188,8 @@ fn a_hand_over_begins_after_the_reload_in_progress() {
     // A long program takes a while to compile.
     let cases: String = (0..1000).map(|number| format!("case {number} => event ")).collect();
     let program = format!("select match event of {cases} default => event end from in into out;");
-    let settings = settings(&upstream, free()).operated().incoming(&program);
+    let port = Port::take();
+    let settings = settings(&upstream, port.addr()).operated().incoming(&program);
     let proxy = Proxy::start_succeeded_by(&settings, "exit 1").expect("hand-over failed");
     let operator = Operator::new(proxy.admin()).with_token();
     let (answers, answered) = std::sync::mpsc::channel();

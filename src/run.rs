@@ -17,7 +17,7 @@ use self::{
 };
 use crate::{
     authenticator::Keepers,
-    listener::{self, OpenListener, ServerState},
+    listener::{self, Backlog, OpenListener, ServerState},
     log::Quoted,
     net::{Listening, inherited},
     reload::{self, Numbers, Requests},
@@ -155,7 +155,7 @@ fn log_warnings(settings: &Settings) {
 async fn close(listeners: Vec<OpenListener>, status: &Status) {
     let _cut_off = timeout(REFUSING_TIME, async {
         for listener in listeners {
-            listener.close().await;
+            listener.close(|_| Backlog::Accept).await;
         }
         status.nothing_pending().await;
     })
@@ -182,10 +182,10 @@ async fn watch_configurations(monitors: Rc<Monitors>, keepers: Rc<Keepers>, shar
 
 /// Has the live sessions adopt each configuration. One that is replaced meanwhile is left out.
 async fn adopt_configurations(shared: Arc<ServerState>) {
-    let mut changes = shared.configurations.subscribe();
-    while changes.changed().await.is_ok() {
+    loop {
+        shared.adopting.notified().await;
         // Not kept, so that the configuration is freed with its last session.
-        let generation = changes.borrow_and_update().number();
+        let generation = shared.configurations.current().number();
         shared.registry.adopt().await;
         // The threads release the replaced one in their next turns.
         sleep(RELEASING_TIME).await;

@@ -17,7 +17,7 @@ mod websocat;
 
 use std::{
     io::{ErrorKind, Write},
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     sync::{Condvar, Mutex},
     time::{Duration, Instant},
@@ -166,9 +166,19 @@ pub struct Port {
 impl Port {
     /// Reserves a free port.
     pub fn take() -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        Self::take_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Reserves a port that is free on all addresses, of IPv6 and of IPv4.
+    pub fn take_on_all() -> Self {
+        Self::take_at((std::net::Ipv6Addr::UNSPECIFIED, 0).into())
+    }
+
+    fn take_at(addr: SocketAddr) -> Self {
+        let socket =
+            socket2::Socket::new(socket2::Domain::for_address(addr), socket2::Type::STREAM, None).unwrap();
         socket.set_reuse_address(true).unwrap();
-        socket.bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket.bind(&addr.into()).unwrap();
         let addr = socket.local_addr().unwrap().as_socket().unwrap();
         Self { addr, _held: socket }
     }

@@ -106,6 +106,88 @@ fn policies_of_the_upstream_apply_to_the_next_message() {
     client.expect_closed(1012);
 }
 
+/// Waits until the removed endpoint drains. Returns the number of sessions that can move.
+fn draining(proxy: &Proxy) -> String {
+    let line = proxy.wait_log("endpoint draining upstream=echo *sessions=1 movable=");
+    line.rsplit_once("movable=").unwrap().1.to_owned()
+}
+
+#[test]
+fn sessions_move_once_their_route_keeps_its_clients() {
+    let (one, two) = (TestUpstream::echo(), TestUpstream::echo());
+    let with = |upstream: &TestUpstream, policy: &str| {
+        request(&one)
+            .endpoints(&format!("[{:?}]", upstream.url()))
+            .on_route("stateless = false")
+            .on_route(&format!("on_upstream_loss = {policy:?}"))
+    };
+    let proxy = Proxy::start(&with(&one, "close"));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    reload(&proxy, &with(&one, "keep"), 1);
+    proxy.reload(&with(&two, "keep"));
+    wait_for("the session to move", PATIENCE, || two.live() == 1 && one.live() == 0);
+    assert_eq!(client.ask("b"), "b");
+}
+
+#[test]
+fn sessions_stay_once_their_route_does_not_keep_its_clients() {
+    let (one, two) = (TestUpstream::echo(), TestUpstream::echo());
+    let with = |upstream: &TestUpstream, policy: &str| {
+        request(&one)
+            .endpoints(&format!("[{:?}]", upstream.url()))
+            .on_route("stateless = false")
+            .on_route(&format!("on_upstream_loss = {policy:?}"))
+    };
+    let proxy = Proxy::start(&with(&one, "keep"));
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    reload(&proxy, &with(&one, "close"), 1);
+    // All actors of the session have adopted the settings by then.
+    assert_eq!(client.ask("b"), "b");
+    proxy.reload(&with(&two, "close"));
+    assert_eq!(draining(&proxy), "0");
+    assert_eq!((client.ask("c"), one.live(), two.live()), ("c".to_owned(), 1, 0));
+}
+
+/// The session counts in the limit from its start on, though nothing limited its messages.
+#[test]
+fn a_rate_is_added_to_a_limit_on_sessions() {
+    let upstream = TestUpstream::echo();
+    let with = |keys: &str| {
+        request(&upstream)
+            .on_route(&format!("limits = [{{ by = \"header:tenant\", max_sessions = 9{keys} }}]"))
+    };
+    let proxy = Proxy::start(&with(""));
+    let mut client = proxy.client();
+    (0..9).for_each(|_| _ = client.ask("?"));
+    reload(&proxy, &with(", messages = 2, burst = \"1h\""), 1);
+    // A full bucket has 7200.
+    reload(&proxy, &with(", messages = 1, burst = \"2s\""), 1);
+    let replies = (0..20).map(|_| {
+        client.text("?");
+        client.recv_text()
+    });
+    assert!(replies.filter(|reply| reply.contains("more messages than allowed")).count() > 0);
+}
+
+#[test]
+fn a_shorter_reply_timeout_ends_the_wait_of_earlier_messages() {
+    let upstream = TestUpstream::with(|_, _| {});
+    let with = |timeout: &str| request(&upstream).with(&format!("upstream.echo.reply_timeout = {timeout:?}"));
+    let proxy = Proxy::start(&with("1h"));
+    let mut client = proxy.client();
+    client.text("a");
+    wait_for("the message", PATIENCE, || upstream.received() == 1);
+    reload(&proxy, &with("300ms"), 1);
+    client.text("b");
+    for number in 0..2 {
+        let (text, id) = client.recv_error();
+        assert!(text.contains("no reply within 300ms"), "{text}");
+        assert_eq!(id, format!("1:0:{number}"));
+    }
+}
+
 #[test]
 fn the_lifetime_of_a_route_applies_to_its_sessions() {
     let upstream = TestUpstream::echo();

@@ -1,6 +1,9 @@
 //! Listeners that open, close and move, and their limits.
 
-use std::net::{SocketAddr, TcpStream};
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+};
 
 use crate::harness::{Client, Opening, PATIENCE, Port, Proxy, Settings, wait_for};
 
@@ -101,6 +104,71 @@ fn an_address_stays_open_when_listeners_swap_or_rename_it() {
         (Client::connect(one).ask("?"), Client::connect(two).ask("?")),
         ("2:1".to_owned(), "3:0".to_owned())
     );
+}
+
+/// Settings of one listener of this name, and a route for it.
+fn alone(name: &str, address: SocketAddr) -> Settings {
+    Settings::bare()
+        .with(&format!("listener.{name}.{}", bind(address)))
+        .pipeline("answer", "select event from in into reply;")
+        .route(&[&format!("listener = {name:?}"), r#"incoming = ["answer"]"#])
+}
+
+/// A connection that one of them has accepted is served with the routes of that one.
+#[test]
+fn no_client_is_refused_while_an_address_moves_between_listeners() {
+    let port = Port::take();
+    let address = port.addr();
+    let proxy = Proxy::start(&alone("a", address));
+    let (enough, counts) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let is_refused = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !enough.load(SeqCst) {
+                    if Opening::new(address).try_open().is_err() {
+                        return is_refused.store(true, SeqCst);
+                    }
+                    counts.fetch_add(1, SeqCst);
+                }
+            });
+        }
+        for name in ["b", "a", "c", "b", "a", "c", "b", "a"] {
+            proxy.reload(&alone(name, address));
+            let until = counts.load(SeqCst) + 10;
+            wait_for("more handshakes", PATIENCE, || counts.load(SeqCst) >= until || is_refused.load(SeqCst));
+        }
+        enough.store(true, SeqCst);
+    });
+    assert!(!is_refused.load(SeqCst), "a client was refused");
+}
+
+/// A socket keeps the families with which it was opened.
+#[test]
+fn ipv4_clients_reach_an_address_whose_ipv4_twin_is_no_longer_listed() {
+    if TcpListener::bind("[::1]:0").is_err() {
+        return println!("skipped: this machine has no IPv6 loopback address");
+    }
+    let held = Port::take_on_all();
+    let port = held.addr().port();
+    let at = |name: &str, addresses: &[&str]| {
+        let all: Vec<_> = addresses.iter().map(|address| format!("\"{address}:{port}\"")).collect();
+        listeners(&[(name, &format!("bind = [{}]", all.join(", ")))])
+    };
+    let proxy = Proxy::start(&at("a", &["[::]", "0.0.0.0"]));
+    let reachable = || {
+        for host in ["127.0.0.1", "[::1]"] {
+            Client::connect(format!("{host}:{port}").parse().unwrap()).ask("?");
+        }
+    };
+    reachable();
+    // Another listener gets both, and keeps both in later reloads.
+    for name in ["a", "b", "b"] {
+        proxy.reload(&at(name, &["[::]"]));
+        reachable();
+    }
+    proxy.reload(&at("b", &["[::]", "0.0.0.0"]));
+    reachable();
 }
 
 #[test]

@@ -1,13 +1,17 @@
 //! Accepts connections, up to the number of handshake slots of the process at a time.
 
-use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc};
+use std::{future::Future, net::SocketAddr, pin::Pin, rc::Rc, sync::Arc};
 
 use tokio::time::Instant;
 
-use super::{handshake::Handshake, worker::ListenerWorker};
-use crate::{net::Stream, server::Pending};
+use super::{configuration::Routing, handshake::Handshake, worker::ListenerWorker};
+use crate::{
+    net::Stream,
+    server::{Configuration, Pending},
+};
 
-/// Serves a new connection until its session has started or the client has been refused.
+/// Serves a new connection until its session has started or the client has been refused. `configuration` is that with
+/// which the connection was accepted.
 ///
 /// The future is boxed, and so are the parts of it that run after the head has been read, because thousands
 /// of handshakes that never complete must not use the memory of complete ones.
@@ -16,8 +20,9 @@ pub(super) fn accept(
     stream: Stream,
     peer: SocketAddr,
     pending: Pending,
+    configuration: Arc<Configuration<Routing>>,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
-    let configuration = worker.configuration();
+    let configuration = worker.accepted_with(configuration);
     let deadline = Instant::now() + configuration.listener.handshake_timeout;
     let local = stream.local_addr().ok();
     let slot = worker.server.handshakes.take();

@@ -1,6 +1,12 @@
 //! The part of a configuration that listeners use: their settings, and the routes.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    mem,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::Instant,
+};
 
 use super::admission::KeyLimits;
 use crate::{
@@ -9,7 +15,7 @@ use crate::{
     net::Network,
     router::Router,
     server::{Configuration, SessionId},
-    settings::{Listener, Route, Settings},
+    settings::{self, Listener, Route, Settings},
     tap::{Redaction, SessionLabels, SessionTap, Taps},
     upstream::{Dialer, Upstream},
 };
@@ -39,6 +45,14 @@ pub struct WorkerConfiguration {
     pub router: Router<WorkerRoute>,
 }
 
+/// The configurations that one listener uses on one worker thread.
+pub struct WorkerConfigurations {
+    /// The latest one.
+    latest: Rc<WorkerConfiguration>,
+    /// Earlier ones, as long as a connection uses them.
+    earlier: Vec<Weak<WorkerConfiguration>>,
+}
+
 /// A route in the form that one worker thread uses.
 pub struct WorkerRoute {
     /// The route's settings.
@@ -58,7 +72,7 @@ pub struct WorkerRoute {
 
 impl Routing {
     /// The listeners and routes of these settings. Routes with the same upstream share its state, including
-    /// routes of the `previous` configuration. A route whose name stays keeps the clients that its limits count.
+    /// routes of the `previous` configuration. A route that stays keeps the clients that its limits count.
     pub fn new(settings: &Settings, network: &Arc<Network>, previous: Option<&Self>) -> Self {
         let mut upstreams: HashMap<&str, Arc<Upstream>> = HashMap::new();
         let routes = settings.routes.iter().map(|route| {
@@ -72,7 +86,7 @@ impl Routing {
             (Arc::clone(route), upstream)
         });
         let limits = settings.routes.iter().map(|route| {
-            let known = previous.and_then(|previous| previous.limits_of(&route.name));
+            let known = previous.and_then(|previous| previous.limits_of(route));
             match known {
                 Some(known) => known.with_settings(&route.limits, Instant::now()),
                 None => KeyLimits::new(&route.limits),
@@ -109,9 +123,9 @@ impl Routing {
         route.auth.iter().filter_map(|config| self.authenticator(&config.name)).cloned().collect()
     }
 
-    /// The limits of the route with that name.
-    fn limits_of(&self, route: &str) -> Option<&Arc<KeyLimits>> {
-        let at = self.routes.iter().position(|(known, _)| known.name == route)?;
+    /// The limits of that route.
+    fn limits_of(&self, route: &Route) -> Option<&Arc<KeyLimits>> {
+        let at = self.routes.iter().position(|(known, _)| known.is(route))?;
         self.limits.get(at)
     }
 
@@ -198,6 +212,56 @@ impl WorkerConfiguration {
         let labels = SessionLabels { source: id.listener, stream: id.number, listener, route };
         Some(SessionTap::new(taps, labels))
     }
+
+    /// The dialer of the upstream with these settings; `None` if the configuration has other ones.
+    fn dialer(&self, upstream: &Arc<settings::Upstream>) -> Option<&Dialer> {
+        let mut dialers = self.router.values().filter_map(|route| route.dialer.as_ref());
+        dialers.find(|dialer| Arc::ptr_eq(dialer.upstream().settings(), upstream))
+    }
+}
+
+// === impl WorkerConfigurations ===
+
+impl WorkerConfigurations {
+    /// The configuration of a listener with these settings.
+    pub fn new(shared: Arc<Configuration<Routing>>, listener: &Arc<Listener>) -> Self {
+        Self { latest: WorkerConfiguration::new(shared, listener), earlier: Vec::new() }
+    }
+
+    /// Continues with the configuration in force.
+    pub fn follow(&mut self, in_force: Arc<Configuration<Routing>>) -> Rc<WorkerConfiguration> {
+        if !Arc::ptr_eq(&in_force, &self.latest.shared) {
+            let next = WorkerConfiguration::new(in_force, &self.latest.listener);
+            let replaced = mem::replace(&mut self.latest, next);
+            self.remember(&replaced);
+        }
+        Rc::clone(&self.latest)
+    }
+
+    /// An earlier configuration, for a connection that was accepted with it.
+    pub fn earlier(&mut self, shared: Arc<Configuration<Routing>>) -> Rc<WorkerConfiguration> {
+        let known = self.all().find(|known| Arc::ptr_eq(&known.shared, &shared));
+        known.unwrap_or_else(|| {
+            let earlier = WorkerConfiguration::new(shared, &self.latest.listener);
+            self.remember(&earlier);
+            earlier
+        })
+    }
+
+    /// The dialer of the upstream with these settings, in any configuration that is in use.
+    pub fn dialer(&self, upstream: &Arc<settings::Upstream>) -> Option<Dialer> {
+        self.all().find_map(|configuration| configuration.dialer(upstream).cloned())
+    }
+
+    fn remember(&mut self, configuration: &Rc<WorkerConfiguration>) {
+        self.earlier.retain(|known| known.strong_count() > 0);
+        self.earlier.push(Rc::downgrade(configuration));
+    }
+
+    fn all(&self) -> impl Iterator<Item = Rc<WorkerConfiguration>> {
+        let earlier = self.earlier.iter().filter_map(Weak::upgrade);
+        [Rc::clone(&self.latest)].into_iter().chain(earlier)
+    }
 }
 
 #[cfg(test)]
@@ -231,6 +295,22 @@ mod tests {
             let next = Routing::new(&limited(max, name), &network, Some(&first));
             assert_eq!(Arc::ptr_eq(&first.limits[0], &next.limits[0]), stays, "{max} {name}");
         }
+    }
+
+    #[test]
+    fn a_route_without_a_name_keeps_its_limits_at_another_position() {
+        let limits = "limits = [{ by = \"header:a\", max_sessions = 1 }]\n";
+        let route = |path: &str| format!("[[route]]\npath = \"{path}\"\n{limits}upstream = \"echo\"\n");
+        let with = |routes: &[&str]| {
+            let routes: String = routes.iter().map(|path| route(path)).collect();
+            load(&MINIMAL.replace("[[route]]", &format!("{routes}[[route]]")), &[]).unwrap()
+        };
+        let network = Network::system();
+        let first = Routing::new(&with(&["/a"]), &network, None);
+        let next = Routing::new(&with(&["/b", "/a"]), &network, Some(&first));
+        assert!(
+            Arc::ptr_eq(&first.limits[0], &next.limits[1]) && !Arc::ptr_eq(&first.limits[0], &next.limits[0])
+        );
     }
 
     #[test]

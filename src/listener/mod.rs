@@ -29,6 +29,6 @@ mod worker;
 pub use self::{
     capacity::capacity,
     configuration::Routing,
-    open::{OpenListener, OpenSocket, ReadySocket},
+    open::{Backlog, OpenListener, OpenSocket, ReadySocket},
     state::ServerState,
 };

@@ -30,13 +30,14 @@ use tokio::{
 use super::{
     accept::accept,
     certificates::follow_certificates,
+    configuration::Routing,
     state::{ListenerState, ServerState, SocketTask},
     worker::ListenerWorker,
 };
 use crate::{
-    net::{Bind, Stream, canonical},
+    net::{Bind, Stream, canonical, v4_beside},
     restart::restarted,
-    server::{Pending, Status, Workers},
+    server::{Configuration, Pending, Status, Workers},
     settings::Listener,
 };
 
@@ -83,14 +84,30 @@ pub struct OpenSocket {
     accepting: JoinHandle<()>,
 }
 
+/// The order to the task that accepts the connections of a socket.
+struct Order {
+    task: AcceptTask,
+    /// The configuration with which the connections are served: the last one in which the listener had the address.
+    configuration: Arc<Configuration<Routing>>,
+}
+
 /// What the task that accepts the connections of a socket is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum AcceptTask {
     /// Accept connections.
     Accept,
     /// Pass on the connections that the kernel has accepted, and end.
     Close,
-    /// End. Another process has the socket.
+    /// End. Another listener or process has the socket.
+    Leave,
+}
+
+/// What becomes of the connections that the kernel has accepted for a socket that a listener gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backlog {
+    /// The listener accepts them.
+    Accept,
+    /// Another listener has the socket, and accepts them.
     Leave,
 }
 
@@ -109,6 +126,8 @@ struct Accepted {
     /// The client's address.
     peer: SocketAddr,
     pending: Pending,
+    /// The configuration with which it is served. An address may belong to other listeners, or to none, in the next one.
+    configuration: Arc<Configuration<Routing>>,
 }
 
 /// The error when all worker threads have stopped.
@@ -169,48 +188,55 @@ impl OpenListener {
         &self.sockets
     }
 
-    /// Continues with other settings: closes the sockets for which `keeps` is false, and accepts connections of
-    /// `more` too. Sessions are not touched.
+    /// Continues with other settings, which are in force: closes the sockets for which `keeps` is false, and accepts
+    /// connections of `more` too. Sessions are not touched.
     pub fn configure(
         &mut self,
         listener: &Listener,
         keeps: impl Fn(&OpenSocket) -> bool,
+        backlog: impl Fn(&OpenSocket) -> Backlog,
         more: Vec<ReadySocket>,
     ) {
         self.state.admission.configure(listener, Instant::now());
         self.bind.clone_from(&listener.bind);
         let (kept, closed) = mem::take(&mut self.sockets).into_iter().partition(keeps);
         self.sockets = kept;
+        let in_force = self.server.configurations.current();
+        for socket in &self.sockets {
+            socket.order.send_modify(|order| order.configuration = Arc::clone(&in_force));
+        }
         self.add(more);
         for socket in closed {
             log::info!("address closed listener={} address={}", self.state.name, socket.address);
-            // It passes on the connections that the kernel has accepted.
-            actix_rt::spawn(socket.close());
+            let backlog = backlog(&socket);
+            actix_rt::spawn(socket.close(backlog));
         }
     }
 
     fn add(&mut self, sockets: Vec<ReadySocket>) {
+        let in_force = self.server.configurations.current();
         self.sockets.extend(sockets.into_iter().map(|ready| {
             let ReadySocket { socket, copy, address, bind } = ready;
-            let order = watch::Sender::new(Order::Accept);
+            let configuration = Arc::clone(&in_force);
+            let order = watch::Sender::new(Order { task: AcceptTask::Accept, configuration });
             let (state, status) = (Arc::clone(&self.state), Arc::clone(self.server.registry.status()));
             let accepting = accept_all(state, socket, self.queues.clone(), status, order.subscribe());
             OpenSocket { copy, address, bind, order, accepting: actix_rt::spawn(accepting) }
         }));
     }
 
-    /// Passes on the connections that the kernel has accepted, and closes the sockets. Connections that have been
-    /// accepted continue. Waits while the queues of all workers are full.
-    pub async fn close(mut self) {
+    /// Closes the sockets. Connections that have been accepted continue. Waits while the queues of all workers are full.
+    pub async fn close(mut self, backlog: impl Fn(&OpenSocket) -> Backlog) {
         for socket in mem::take(&mut self.sockets) {
-            socket.close().await;
+            let backlog = backlog(&socket);
+            socket.close(backlog).await;
         }
     }
 
     /// Leaves new connections to another process, which has the sockets. Those that have been accepted continue.
     pub async fn leave(&mut self) {
         for socket in mem::take(&mut self.sockets) {
-            socket.end(Order::Leave).await;
+            socket.close(Backlog::Leave).await;
         }
     }
 
@@ -252,6 +278,14 @@ impl ReadySocket {
         Ok(Self { socket: register(socket)?, copy, address, bind: bind.to_owned() })
     }
 
+    /// The address at which the socket needs another one beside it; see [`v4_beside`].
+    ///
+    /// # Errors
+    /// When the system does not say it.
+    pub fn v4_beside(&self) -> io::Result<Option<SocketAddr>> {
+        v4_beside(&self.copy)
+    }
+
     /// The address of the socket.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -269,6 +303,14 @@ impl OpenSocket {
         ReadySocket::new(self.copy.try_clone()?, &self.bind)
     }
 
+    /// The address at which the socket needs another one beside it; see [`v4_beside`].
+    ///
+    /// # Errors
+    /// When the system does not say it.
+    pub fn v4_beside(&self) -> io::Result<Option<SocketAddr>> {
+        v4_beside(&self.copy)
+    }
+
     /// The same socket, for another process.
     ///
     /// # Errors
@@ -277,13 +319,14 @@ impl OpenSocket {
         self.copy.try_clone()
     }
 
-    async fn close(self) {
-        self.end(Order::Close).await;
-    }
-
-    async fn end(mut self, order: Order) {
+    async fn close(mut self, backlog: Backlog) {
         drop(self.copy);
-        self.order.send_replace(order);
+        self.order.send_modify(|order| {
+            order.task = match backlog {
+                Backlog::Accept => AcceptTask::Close,
+                Backlog::Leave => AcceptTask::Leave,
+            };
+        });
         // A task that has panicked has closed its socket too.
         let _ = (&mut self.accepting).await;
     }
@@ -351,28 +394,27 @@ async fn accept_all(
     status: Arc<Status>,
     mut order: watch::Receiver<Order>,
 ) {
-    let mut is_closing = false;
     loop {
-        let accepted = if is_closing {
+        let task = order.borrow_and_update().task;
+        let accepted = match task {
+            AcceptTask::Leave => return,
             // Asks the kernel, because the event loop may not have reported the latest connections yet.
-            socket.get_ref().accept()
-        } else {
-            tokio::select! {
+            AcceptTask::Close => socket.get_ref().accept(),
+            AcceptTask::Accept => tokio::select! {
                 biased;
+                changed = order.changed() => match changed {
+                    Ok(()) => continue,
+                    // The listener has been dropped.
+                    Err(_) => return,
+                },
                 accepted = accept_one(&socket) => accepted,
-                // An error means that the listener has been dropped.
-                ended = order.wait_for(|order| *order != Order::Accept) => {
-                    if ended.is_ok_and(|order| *order == Order::Leave) {
-                        return;
-                    }
-                    is_closing = true;
-                    continue;
-                }
-            }
+            },
         };
         match accepted {
             Ok((socket, peer)) => {
-                let accepted = Accepted { socket, peer: canonical(peer), pending: status.accept() };
+                let (peer, pending) = (canonical(peer), status.accept());
+                let configuration = Arc::clone(&order.borrow().configuration);
+                let accepted = Accepted { socket, peer, pending, configuration };
                 if queues.push(accepted, &state.name).await == Err(NoWorker) {
                     log::error!("no worker thread takes connections listener={}", state.name);
                     return;
@@ -431,11 +473,11 @@ async fn serve<F: Future<Output = ()> + 'static>(
 /// Registers a connection with the event loop of the worker's thread, and starts its handshake.
 fn start(
     worker: Rc<ListenerWorker>,
-    Accepted { socket, peer, pending }: Accepted,
+    Accepted { socket, peer, pending, configuration }: Accepted,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
     let registered = socket.set_nonblocking(true).and_then(|()| actix_rt::net::TcpStream::from_std(socket));
     match registered {
-        Ok(socket) => accept(worker, Stream::from(socket), peer, pending),
+        Ok(socket) => accept(worker, Stream::from(socket), peer, pending, configuration),
         Err(error) => {
             worker.state.log_socket_error(SocketTask::Serve, &error);
             Box::pin(ready(()))

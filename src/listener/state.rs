@@ -56,6 +56,8 @@ pub struct ServerState {
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
     pub configurations: Configurations<Routing>,
+    /// Notified when live sessions are to adopt the configuration in force: the listeners use it by then.
+    pub adopting: Notify,
     /// The next session number of each listener, by the listener's number. It outlives the listener, so that one that
     /// is opened again does not reuse the ids of sessions that still run.
     next_streams: Mutex<HashMap<u32, Arc<AtomicU64>>>,
@@ -96,6 +98,7 @@ impl ServerState {
             turned_away: Slots::new(settings.server.max_handshakes),
             global_budget: GlobalBudget::new(settings.server.buffer),
             configurations: Configurations::new(Routing::new(settings, &network, None)),
+            adopting: Notify::new(),
             network,
             cells: Arc::default(),
             refusals: RefusalCounts::default(),

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use super::{
     admission::SessionPermit,
     answer::Refusal,
-    configuration::{Routing, WorkerConfiguration},
+    configuration::{Routing, WorkerConfiguration, WorkerConfigurations},
     log_throttle::{LineDecision, PAUSE},
     refusals::RefusalKind,
     renewal::renewal,
@@ -29,7 +29,7 @@ use crate::{
     log::Quoted,
     server::{Configuration, Registration, SessionId, SessionInfo},
     session::{Adopting, Adoption, Control, KnownClient, Session, SessionGuard},
-    settings::{Listener, Route},
+    settings::{self, Listener, Route},
     upstream::{Dialer, Dialers},
 };
 
@@ -39,8 +39,8 @@ pub struct ListenerWorker {
     pub state: Arc<ListenerState>,
     /// The state that all listeners share.
     pub server: Arc<ServerState>,
-    /// The configuration that the latest connection used.
-    configuration: RefCell<Rc<WorkerConfiguration>>,
+    /// The configuration in force, and those that connections use.
+    configurations: RefCell<WorkerConfigurations>,
     /// See [`follow`].
     following: JoinHandle<()>,
 }
@@ -50,8 +50,8 @@ struct Entry {
     figures: Arc<SessionFigures>,
     registration: Registration,
     _permit: SessionPermit,
-    configuration: Arc<Configuration<Routing>>,
-    listener: Arc<Listener>,
+    /// Of this thread, so that the session's supervisor finds there what the session has adopted.
+    configuration: Rc<WorkerConfiguration>,
     route: Arc<Route>,
     worker: Rc<ListenerWorker>,
 }
@@ -62,21 +62,26 @@ impl ListenerWorker {
     /// Opens the listener with these settings on the current thread.
     pub fn open(listener: &Arc<Listener>, state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
         let changes = server.configurations.subscribe();
-        let configuration = RefCell::new(WorkerConfiguration::new(server.configurations.current(), listener));
+        let configurations = WorkerConfigurations::new(server.configurations.current(), listener);
+        let configurations = RefCell::new(configurations);
         Rc::new_cyclic(|worker| {
             let following = actix_rt::spawn(follow(Weak::clone(worker), changes));
-            Self { state, server, configuration, following }
+            Self { state, server, configurations, following }
         })
     }
 
-    /// The configuration in force, for a new connection.
+    /// The configuration in force.
     pub fn configuration(&self) -> Rc<WorkerConfiguration> {
-        let shared = self.server.configurations.current();
-        let mut latest = self.configuration.borrow_mut();
-        if !Arc::ptr_eq(&shared, &latest.shared) {
-            *latest = WorkerConfiguration::new(shared, &latest.listener);
+        self.configurations.borrow_mut().follow(self.server.configurations.current())
+    }
+
+    /// The configuration with which a connection was accepted.
+    pub fn accepted_with(&self, shared: Arc<Configuration<Routing>>) -> Rc<WorkerConfiguration> {
+        let latest = self.configuration();
+        match Arc::ptr_eq(&latest.shared, &shared) {
+            true => latest,
+            false => self.configurations.borrow_mut().earlier(shared),
         }
-        Rc::clone(&latest)
     }
 
     /// The id of the next session.
@@ -89,7 +94,7 @@ impl ListenerWorker {
     /// see [`ListenerWorker::attach`]. Returns the session's figures too.
     pub fn enter(
         self: &Rc<Self>,
-        configuration: &WorkerConfiguration,
+        configuration: &Rc<WorkerConfiguration>,
         id: SessionId,
         route: &Arc<Route>,
         (peer, known): (SocketAddr, Option<KnownClient>),
@@ -101,14 +106,13 @@ impl ListenerWorker {
         let figures = Arc::new(figures);
         figures.opened();
         let since = Instant::now();
-        let (of_session, route_of_session) = (Arc::clone(&listener), Arc::clone(&route));
+        let route_of_session = Arc::clone(&route);
         let info = SessionInfo { id, listener, route, peer, known, since, figures: Arc::clone(&figures) };
         let entry = Entry {
             figures: Arc::clone(&figures),
             registration: self.server.registry.enter(info),
             _permit: permit,
-            configuration: Arc::clone(&configuration.shared),
-            listener: of_session,
+            configuration: Rc::clone(configuration),
             route: route_of_session,
             worker: Rc::clone(self),
         };
@@ -214,28 +218,27 @@ impl fmt::Display for Cause<'_> {
 }
 
 impl Dialers for ListenerWorker {
-    fn dialer(&self, upstream: &str) -> Option<Dialer> {
-        let configuration = self.configuration();
-        let mut dialers = configuration.router.values().filter_map(|route| route.dialer.as_ref());
-        dialers.find(|dialer| dialer.upstream().settings().name == upstream).cloned()
+    fn dialer(&self, upstream: &Arc<settings::Upstream>) -> Option<Dialer> {
+        self.configurations.borrow().dialer(upstream)
     }
 }
 
 impl SessionGuard for Entry {
     fn adopt(&mut self) -> Option<Adoption> {
         let latest = self.worker.configuration();
-        if Arc::ptr_eq(&latest.shared, &self.configuration) || latest.listener.shape != self.listener.shape {
+        let current = &self.configuration;
+        if Rc::ptr_eq(&latest, current) || latest.listener.shape != current.listener.shape {
             return None;
         }
-        let found = latest.router.values().find(|other| other.route.name == self.route.name)?;
+        let found = latest.router.values().find(|other| other.route.is(&self.route))?;
         if !found.route.continues(&self.route) {
             return None;
         }
         self.registration.adopt(&latest.listener, &found.route);
-        self.configuration = Arc::clone(&latest.shared);
-        (self.listener, self.route) = (Arc::clone(&latest.listener), Arc::clone(&found.route));
+        self.route = Arc::clone(&found.route);
+        self.configuration = Rc::clone(&latest);
         Some(Adoption {
-            listener: Arc::clone(&self.listener),
+            listener: Arc::clone(&latest.listener),
             route: Arc::clone(&self.route),
             renewals: found
                 .auth
@@ -329,6 +332,62 @@ mod tests {
         assert_eq!(configurations.alive(), 2);
         drop(session);
         assert_eq!(configurations.alive(), 1);
+    }
+
+    /// A session with a route of the configuration in force.
+    fn enter(worker: &Rc<ListenerWorker>, path: &str) -> Box<dyn SessionGuard> {
+        let configuration = worker.configuration();
+        let route = Arc::clone(&route_at(&configuration, path).unwrap().route);
+        let permit = worker.state.admission.enter(CLIENT, KeyPermits::default(), Instant::now()).unwrap();
+        worker.enter(&configuration, worker.next_session(), &route, ((CLIENT, 9).into(), None), permit).0
+    }
+
+    /// Another configuration may be in force before all actors of a session have adopted the last one.
+    #[actix::test]
+    async fn the_dialer_is_that_of_the_configuration_that_the_session_adopts() {
+        let with = |key: &str| {
+            let text = MINIMAL.replace("[upstream.echo]", &format!("[upstream.echo]\n{key}"));
+            load(&text.replace("[[route]]", "[[route]]\nname = \"chat\""), &[]).unwrap()
+        };
+        let worker = worker(&with(""));
+        let mut session = enter(&worker, "/");
+        worker.server.configure(&with("max_in_flight = 5"), 9);
+        let adoption = session.adopt().expect("the session continues");
+        worker.server.configure(&with("max_in_flight = 6"), 9);
+        worker.configuration();
+        let upstream = adoption.route.upstream.as_ref().unwrap();
+        let dialer = worker.dialer(upstream).expect("its configuration is in use");
+        assert_eq!(dialer.upstream().settings().max_in_flight, 5);
+        session.adopt().expect("the session continues");
+        assert!(worker.dialer(upstream).is_none(), "nothing uses the configuration any more");
+    }
+
+    #[actix::test]
+    async fn a_session_of_a_route_without_a_name_continues_with_that_route_at_another_position() {
+        let with = |routes: &str| load(&MINIMAL.replace("[[route]]", routes), &[]).unwrap();
+        let other = "[[route]]\npath = \"/b\"\nmax_session_age = \"1h\"\nupstream = \"echo\"\n";
+        let worker = worker(&with("[[route]]\npath = \"/a\""));
+        let mut session = enter(&worker, "/a");
+        let settings = with(&format!("{other}[[route]]\npath = \"/a\"\nstateless = true"));
+        worker.server.configure(&settings, 9);
+        let adoption = session.adopt().expect("the session continues");
+        assert_eq!((&*adoption.route.name, adoption.route.stateless), ("route[2]", true));
+        worker.server.configure(&with("[[route]]\npath = \"/b\""), 9);
+        assert!(session.adopt().is_none(), "the route at its position is another one");
+    }
+
+    #[actix::test]
+    async fn a_connection_is_served_with_the_configuration_with_which_it_was_accepted() {
+        let worker = worker(&settings("/old"));
+        let accepted = worker.server.configurations.current();
+        worker.server.configure(&settings("/new"), 9);
+        let configuration = worker.accepted_with(Arc::clone(&accepted));
+        assert!(has_route(&configuration, "/old") && !has_route(&configuration, "/new"));
+        let same = worker.accepted_with(accepted);
+        assert!(Rc::ptr_eq(&same, &configuration), "all connections share it");
+        assert!(has_route(&worker.accepted_with(worker.server.configurations.current()), "/new"));
+        drop((same, configuration));
+        assert_eq!(worker.server.configurations.alive(), 1);
     }
 
     #[actix::test]

@@ -2,10 +2,10 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::inherited;
 
@@ -32,7 +32,7 @@ pub struct Bind {
 /// The open sockets of a list of [`Bind`]s.
 #[derive(Debug, Default)]
 pub struct Listening {
-    /// One socket per address, in the order of the list.
+    /// The sockets of each address, in the order of the list.
     pub sockets: Vec<TcpListener>,
     /// Addresses of names that this machine does not have, each with its error.
     pub skipped: Vec<(SocketAddr, io::Error)>,
@@ -61,11 +61,26 @@ pub fn listen(binds: &[Bind]) -> io::Result<Listening> {
 /// # Errors
 /// The same errors as [`listen`].
 pub fn listen_to(bind: &Bind, binds: &[Bind]) -> io::Result<Listening> {
-    let has_v4 =
-        |port| binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port);
-    // `[::]` accepts IPv4 clients too, unless an IPv4 address with the same port is in the list.
     let port = bind.addresses.first().map_or(0, SocketAddr::port);
-    open_all(bind, has_v4(port))
+    open_all(bind, has_v4(binds, port))
+}
+
+/// Whether IPv4 clients reach this address of the list `binds` too: it is `[::]`, and no IPv4 address with the same port
+/// is in the list.
+pub fn includes_v4(address: &SocketAddr, binds: &[Bind]) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified() && !has_v4(binds, address.port())
+}
+
+/// The address at which a socket needs another one beside it, so that IPv4 clients reach `[::]` with its port; `None` if
+/// they do already. A socket keeps the families with which it was opened: before a reload, or by another process.
+pub fn v4_beside(socket: &TcpListener) -> io::Result<Option<SocketAddr>> {
+    let address = socket.local_addr()?;
+    let lacks_v4 = address.is_ipv6() && SockRef::from(socket).only_v6()?;
+    Ok(lacks_v4.then(|| (Ipv4Addr::UNSPECIFIED, address.port()).into()))
+}
+
+fn has_v4(binds: &[Bind], port: u16) -> bool {
+    binds.iter().flat_map(|bind| &bind.addresses).any(|it| it.is_ipv4() && it.port() == port)
 }
 
 /// Opens all addresses of one entry.
@@ -96,7 +111,14 @@ fn try_all(bind: &Bind, only_v6: bool) -> Result<Listening, (SocketAddr, io::Err
         match open(address, only_v6) {
             Ok(socket) => {
                 port = socket.local_addr().map_err(|error| (address, error))?.port();
+                let beside = match address.ip().is_unspecified() && !only_v6 {
+                    true => v4_beside(&socket).map_err(|error| (address, error))?,
+                    false => None,
+                };
                 opened.sockets.push(socket);
+                if let Some(beside) = beside {
+                    opened.sockets.push(open(beside, only_v6).map_err(|error| (beside, error))?);
+                }
             }
             Err(error) if bind.addresses.len() > 1 && is_absent(&error) => {
                 opened.skipped.push((address, error));
@@ -124,8 +146,8 @@ fn open(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     }
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    if address.is_ipv6() && only_v6 {
-        socket.set_only_v6(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
     }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

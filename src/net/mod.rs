@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 
 pub use self::{
     connect::{Connect, Network},
-    listen::{Bind, Listening, listen, listen_to},
+    listen::{Bind, Listening, includes_v4, listen, listen_to, v4_beside},
     names::{ADDRESSES_MAX, Addresses, LookupError},
     options::{TcpOptions, tune},
     place::{Place, Socket},

@@ -136,6 +136,7 @@ impl Reloader {
         self.numbers = numbers;
         prepared.log();
         listeners.apply(prepared, &self.server, workers);
+        self.server.adopting.notify_one();
         super::log_warnings(&loaded.settings);
         self.in_force = loaded;
         Ok((Outcome::Done { generation, difference }, layers))

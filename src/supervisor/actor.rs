@@ -333,7 +333,7 @@ impl Handler<DataMessage> for Supervisor {
                 self.release();
                 self.lend(ctx);
             }
-            DataMessage::Adopt(adopt) => self.adopt(adopt),
+            DataMessage::Adopt(adopt) => self.adopt(adopt, ctx),
             DataMessage::Failed(_) | DataMessage::Ended(_) | DataMessage::Notice(_) => {}
         }
     }

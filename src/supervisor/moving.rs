@@ -190,6 +190,14 @@ impl<D, S> Moving<D, S> {
         }
     }
 
+    /// The session stays from now on. A move whose other connection is up goes on, and so does the dial of the next
+    /// connection.
+    pub fn call_off(&mut self) {
+        if let Self::Dialing(_) = self {
+            *self = Self::No;
+        }
+    }
+
     /// The session ends. Returns the connection to close, if there is one.
     pub fn stop(&mut self) -> Option<D> {
         match std::mem::replace(self, Self::No) {
@@ -220,6 +228,21 @@ mod tests {
         assert_eq!(moving.marked(Mark(6)), MoveStep::Nothing, "an earlier switch");
         assert_eq!(moving.marked(Mark(7)), MoveStep::Yield);
         moving
+    }
+
+    #[test]
+    fn a_move_that_is_called_off_dismisses_the_other_connection() {
+        let mut moving = dialing();
+        moving.call_off();
+        assert!(!moving.is_moving());
+        assert_eq!(moving.dialed(Some("other")), MoveStep::Dismiss("other"));
+        let mut moving = yielding();
+        moving.call_off();
+        assert_eq!(moving.ended(), MoveStep::Start("other"), "the output has been switched");
+        let mut moving = dialing();
+        assert_eq!(moving.ended(), MoveStep::Nothing);
+        moving.call_off();
+        assert_eq!(moving.dialed(Some("next")), MoveStep::Start("next"), "the session needs it");
     }
 
     #[test]

@@ -40,16 +40,16 @@ pub struct Dialer {
     client: Client,
 }
 
-/// The dialers of the configuration in force.
+/// The dialers of all configurations in use.
 pub trait Dialers {
-    /// The dialer for the upstream of this name; `None` if no route uses it.
-    fn dialer(&self, upstream: &str) -> Option<Dialer>;
+    /// The dialer of the upstream with these settings; `None` if no configuration has them.
+    fn dialer(&self, upstream: &Arc<settings::Upstream>) -> Option<Dialer>;
 }
 
 /// The facts that a session needs to reach its upstream, the same for each of its connections.
 #[derive(Clone)]
 pub struct DialPlan {
-    /// Where the session gets its dialer when the configuration has changed; `None` if it keeps the one that it has.
+    /// Where the session gets its dialer when it adopts a configuration; `None` if it keeps the one that it has.
     pub dialers: Option<Rc<dyn Dialers>>,
     /// The dialer of the upstream.
     pub dialer: Dialer,
@@ -177,10 +177,10 @@ impl DialPlan {
         &self.dialer.upstream.settings
     }
 
-    /// Uses the settings of the upstream that are in force, from the next connection on. Returns whether there are any.
-    pub fn adopt(&mut self) -> bool {
-        let name = &self.dialer.upstream.settings.name;
-        let dialer = self.dialers.as_ref().and_then(|dialers| dialers.dialer(name));
+    /// Uses these settings of the upstream from the next connection on: those that the session adopts, which may be older
+    /// than those in force. Returns false if no configuration has them. Then the session adopts others next.
+    pub fn adopt(&mut self, upstream: &Arc<settings::Upstream>) -> bool {
+        let dialer = self.dialers.as_ref().and_then(|dialers| dialers.dialer(upstream));
         let is_known = dialer.is_some();
         if let Some(dialer) = dialer {
             self.dialer = dialer;

@@ -249,6 +249,16 @@ impl Announced {
         *lock(&self.0) = Some(Announcing { shared, id });
     }
 
+    /// The session stays from now on.
+    pub fn clear(&self) {
+        *lock(&self.0) = None;
+    }
+
+    /// Whether the session can move.
+    pub fn is_set(&self) -> bool {
+        lock(&self.0).is_some()
+    }
+
     /// Has the session leave its connection. Others than its endpoint are preferred until a probe of that succeeds. A
     /// connection that has ended has left already, and one that is left is not left twice.
     pub fn leave(&self) {

@@ -57,7 +57,8 @@ fn link_actors(
     let Some(UpstreamStart { plan, first }) = upstream_start else {
         return without_upstream(&chain, route, errors);
     };
-    let announced = route.moves().then(Announced::default);
+    // A session that cannot move may do so after a reload.
+    let announced = (!route.routed_by_url).then(Announced::default);
     let room_of_both = room + plan.settings().limits.buffer;
     let chain = PipelineChain { room: room_of_both, announced: announced.as_ref(), ..chain };
     let outgoing = chain.start(Place::Outgoing, &route.outgoing, Output::Next(Edge::to(session))).head;

@@ -10,8 +10,8 @@ impl Connector {
     /// Whether the data announces the end of the connection: `Some(true)` if the client gets it nevertheless. On a route
     /// whose sessions cannot move, it is data like any other.
     pub(super) fn announcement(&self, data: &Data) -> Option<bool> {
-        self.announced.as_ref()?;
         let messages = self.upstream.move_messages.as_ref()?;
+        self.announced.as_ref().filter(|announced| announced.is_set())?;
         match data {
             Data::Json(text) => messages.find(text.as_text().as_bytes()),
             Data::Value(Value::String(text)) => messages.find(text.as_bytes()),

@@ -32,11 +32,18 @@ fn ready(listener: &Listener) -> Vec<ReadySocket> {
 
 /// Opens the listeners of [`TWO`]. Returns them with their addresses.
 fn open(settings: &Settings, workers: &Workers) -> Vec<(OpenListener, SocketAddr)> {
-    let server = ServerState::new(settings, 9, Registry::new(Arc::default()));
+    open_for(settings, workers, &ServerState::new(settings, 9, Registry::new(Arc::default())))
+}
+
+fn open_for(
+    settings: &Settings,
+    workers: &Workers,
+    server: &Arc<ServerState>,
+) -> Vec<(OpenListener, SocketAddr)> {
     let open = |listener: &Arc<Listener>| {
         let sockets = ready(listener);
         let address = sockets[0].address();
-        (OpenListener::open(listener, sockets, &server, workers), address)
+        (OpenListener::open(listener, sockets, server, workers), address)
     };
     settings.listeners.iter().map(open).collect()
 }
@@ -65,14 +72,14 @@ async fn closing_a_listener_touches_neither_its_sessions_nor_other_listeners() {
     let (two, at_two) = listeners.pop().unwrap();
     let (one, at_one) = listeners.pop().unwrap();
     let mut session = blocking(move || connect(at_one)).await;
-    one.close().await;
+    one.close(|_| Backlog::Accept).await;
     assert_eq!(TcpStream::connect(at_one).unwrap_err().kind(), ErrorKind::ConnectionRefused);
     blocking(move || {
         ask(&mut session, "the session continues");
         ask(&mut connect(at_two), "the other listener accepts");
     })
     .await;
-    two.close().await;
+    two.close(|_| Backlog::Accept).await;
     workers.stop();
 }
 
@@ -86,7 +93,7 @@ async fn a_listener_continues_at_another_address() {
     let mut session = blocking(move || connect(at_two)).await;
     let more = ready(&settings.listeners[1]);
     let next = more[0].address();
-    two.configure(&settings.listeners[1], |_| false, more);
+    two.configure(&settings.listeners[1], |_| false, |_| Backlog::Accept, more);
     blocking(move || {
         while TcpStream::connect(at_two).is_ok() {}
         ask(&mut session, "the session continues");
@@ -95,10 +102,62 @@ async fn a_listener_continues_at_another_address() {
     .await;
     // Another listener gets the address of one that is closed, without a moment in which nobody listens.
     let shared = one.sockets()[0].share().unwrap();
-    one.close().await;
-    two.configure(&settings.listeners[1], |_| true, vec![shared]);
+    one.close(|_| Backlog::Leave).await;
+    two.configure(&settings.listeners[1], |_| true, |_| Backlog::Accept, vec![shared]);
     blocking(move || [at_one, next].map(|at| ask(&mut connect(at), "both accept"))).await;
-    two.close().await;
+    two.close(|_| Backlog::Accept).await;
+    workers.stop();
+}
+
+/// [`TWO`] without the listener `one`, and with a route for the other one only.
+fn without_one() -> Settings {
+    let text = TWO.replace("[listener.one]\nbind = \"127.0.0.1:0\"\n", "");
+    load(&text.replace("[[route]]", "[[route]]\nlistener = \"two\""), &[]).unwrap()
+}
+
+/// The thread of the test accepts, so that the connections wait in the kernel.
+#[actix::test]
+async fn connections_that_wait_at_an_address_are_served_when_its_listener_is_removed() {
+    let settings = load(TWO, &[]).unwrap();
+    let server = ServerState::new(&settings, 9, Registry::new(Arc::default()));
+    let workers = Workers::start(1).unwrap();
+    let (one, at_one) = open_for(&settings, &workers, &server).swap_remove(0);
+    let waiting = TcpStream::connect(at_one).unwrap();
+    server.configure(&without_one(), 9);
+    one.close(|_| Backlog::Accept).await;
+    blocking(move || {
+        waiting.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = client(format!("ws://{at_one}/"), waiting).expect("the client is accepted").0;
+        ask(&mut client, "the listener is served as before");
+    })
+    .await;
+    workers.stop();
+}
+
+#[actix::test]
+async fn connections_that_wait_at_an_address_are_served_by_the_listener_that_gets_it() {
+    let settings = load(TWO, &[]).unwrap();
+    let server = ServerState::new(&settings, 9, Registry::new(Arc::default()));
+    let workers = Workers::start(1).unwrap();
+    let mut listeners = open_for(&settings, &workers, &server);
+    let (mut two, _) = listeners.pop().unwrap();
+    let (one, at_one) = listeners.pop().unwrap();
+    let waiting: Vec<_> = (0..3).map(|_| TcpStream::connect(at_one).unwrap()).collect();
+    let shared = one.sockets()[0].share().unwrap();
+    let next = without_one();
+    server.configure(&next, 9);
+    two.configure(&next.listeners[0], |_| true, |_| Backlog::Accept, vec![shared]);
+    one.close(|_| Backlog::Leave).await;
+    let sources = blocking(move || {
+        for socket in waiting {
+            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut client = client(format!("ws://{at_one}/"), socket).expect("the client is accepted").0;
+            ask(&mut client, "a route of the other listener");
+        }
+    });
+    sources.await;
+    let sessions = server.registry.sessions(9);
+    assert!(sessions.iter().all(|(info, _)| info.listener.name == "two"));
     workers.stop();
 }
 
@@ -132,7 +191,10 @@ impl Fixture {
 
 fn connection(to: &TcpListener) -> Accepted {
     let peer = to.local_addr().unwrap();
-    Accepted { socket: TcpStream::connect(peer).unwrap(), peer, pending: Arc::<Status>::default().accept() }
+    let pending = Arc::<Status>::default().accept();
+    let server = ServerState::new(&load(TWO, &[]).unwrap(), 9, Registry::new(Arc::default()));
+    let configuration = server.configurations.current();
+    Accepted { socket: TcpStream::connect(peer).unwrap(), peer, pending, configuration }
 }
 
 #[actix::test]

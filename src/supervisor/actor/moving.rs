@@ -42,6 +42,24 @@ impl Supervisor {
         }
     }
 
+    /// The session can move from now on, if its connection is up.
+    pub(super) fn join_moves_again(&mut self, ctx: &Context<Self>) {
+        let own = self.children.own().filter(|own| own.redial() == Redial::Automatic && own.is_up());
+        if let Some(endpoint) = own.map(|own| Arc::clone(&own.destination().endpoint)) {
+            self.join_moves(&endpoint, ctx);
+        }
+    }
+
+    /// The session stays from now on, because it cannot continue at another connection. A move that has only begun to dial
+    /// is called off.
+    pub(super) fn leave_moves(&mut self) {
+        self.movable = None;
+        if let Some(announced) = &self.links.announced {
+            announced.clear();
+        }
+        self.moving.call_off();
+    }
+
     /// Begins a move. A session whose connection is not up, or not to the endpoint that it should leave, stays.
     pub(super) fn move_away(&mut self, slot: MoveSlot, ctx: &mut Context<Self>) {
         let own = self.children.own().filter(|own| own.redial() == Redial::Automatic && own.is_up());
@@ -49,7 +67,8 @@ impl Supervisor {
         let can = |own: &Child<_>| {
             Arc::ptr_eq(&own.destination().endpoint, slot.from()) && self.held.serves(own.generation())
         };
-        if !own.is_some_and(can) || self.children.is_stopped() || self.is_given_up {
+        let is_over = self.children.is_stopped() || self.is_given_up;
+        if !own.is_some_and(can) || is_over || !self.links.keeps_client {
             return;
         }
         let Some(lease) = self.plan.upstream().pick_for_move(&slot, self.plan.key.get()) else {
