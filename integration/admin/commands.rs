@@ -100,3 +100,19 @@ fn errors_say_what_to_do() {
     let page = format!("http://{}", proxy.addr());
     failed(&["sessions", "list", "--admin", &page], &[], 1, "of an admin server");
 }
+
+#[test]
+fn the_second_signal_ends_a_drain_that_was_ordered() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).operated().with(r#"drain.grace = "1h""#);
+    let mut proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("a");
+    upstream.conn(0).wait_messages(1);
+    output(&proxy, &["drain"]);
+    proxy.wait_log("draining sessions=1");
+    proxy.signal("TERM");
+    proxy.wait_log("signal ignored, the process ends already");
+    proxy.signal("TERM");
+    assert_eq!(proxy.exit_code(), Some(1));
+}

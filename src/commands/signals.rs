@@ -3,7 +3,10 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use crate::{
     cli::EXIT_FAILURE,
@@ -28,7 +31,8 @@ struct Ends {
 }
 
 /// A future that is ready at the first signal that ends the program. A second signal ends the process at
-/// once.
+/// once. The signals count until the process ends, also when the future is dropped because the process drains by order
+/// of an operator, or because another one has taken over.
 pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
     let hangups = signal(SignalKind::hangup())?;
     let mut ends = Ends {
@@ -40,14 +44,20 @@ pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
         Hangup::End => ends.hangup = Some(hangups),
         Hangup::Reload(handle) => _ = actix_rt::spawn(reload(hangups, handle)),
     }
-    Ok(async move {
+    let (first, shutdown) = oneshot::channel();
+    actix_rt::spawn(async move {
         ends.next().await;
-        actix_rt::spawn(async move {
-            ends.next().await;
-            let _ = log::print("towline: second signal: ended at once\n");
-            log::flush();
-            std::process::exit(EXIT_FAILURE.into());
-        });
+        if first.send(()).is_err() {
+            ::log::info!("signal ignored, the process ends already");
+        }
+        ends.next().await;
+        let _ = log::print("towline: second signal: ended at once\n");
+        log::flush();
+        std::process::exit(EXIT_FAILURE.into());
+    });
+    Ok(async move {
+        // The task above lives as long as the process.
+        let _ = shutdown.await;
     })
 }
 
