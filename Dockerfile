@@ -6,7 +6,7 @@ WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release && cp target/release/towline /towline
+    cargo build --locked --release --features traces && cp target/release/towline /towline
 
 # Runs it: no shell, no package manager. It writes no file, so that its root may be read-only:
 #   docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 45 towline

@@ -19,9 +19,12 @@ help: ## List the targets
 demo: | needs ## Run the proxy on 127.0.0.1:9139 with an echo server behind it
 	cargo run --locked -- demo
 
+# What is built besides the default: packages have it, and the tests need it. `make build FEATURES=` leaves it out.
+FEATURES := --features traces
+
 .PHONY: build
 build: | needs ## Build the optimised program, target/release/towline
-	cargo build --locked --release
+	cargo build --locked --release $(FEATURES)
 
 # Where CARGO_TARGET_DIR or the default has the program.
 PROGRAM = $(or $(CARGO_TARGET_DIR),target)/release/towline
@@ -44,15 +47,15 @@ deb: package ## Build the Debian package, target/debian/*.deb; needs cargo-deb
 
 .PHONY: test
 test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
-	cargo test --locked --workspace
+	cargo test --locked --workspace $(FEATURES)
 
 # `make test` is `cargo test`, which needs no installation. nextest starts a process for each test and runs
 # the heavy ones alone (.config/nextest.toml); whether that is faster here has not been measured yet.
 .PHONY: nextest
 nextest: tools realworld-packages ## The same tests, each in a process of its own; needs cargo-nextest
 	@$(call needs_tool,cargo nextest --version,cargo install --locked cargo-nextest)
-	cargo nextest run --locked --workspace
-	cargo test --locked --workspace --doc
+	cargo nextest run --locked --workspace $(FEATURES)
+	cargo test --locked --workspace $(FEATURES) --doc
 
 .PHONY: loom
 loom: | needs ## Check the wake-ups of budgets and ack trackers in every order of threads
@@ -61,7 +64,7 @@ loom: | needs ## Check the wake-ups of budgets and ack trackers in every order o
 .PHONY: coverage
 coverage: tools ## Measure which lines the tests run; needs cargo-llvm-cov
 	@$(call needs_tool,cargo llvm-cov --version,cargo install --locked cargo-llvm-cov && rustup component add llvm-tools)
-	cargo llvm-cov --locked --workspace --html
+	cargo llvm-cov --locked --workspace $(FEATURES) --html
 
 # The pure cores: they decide, and know no sockets or timers.
 CORES := src/connector/exchange.rs src/session/ledger.rs src/session/sequencer.rs src/supervisor/policy.rs \
@@ -106,7 +109,7 @@ realworld-packages: # Install the npm packages of the tests with real programs, 
 .PHONY: promtool
 promtool: | needs ## Check a scrape, deploy/grafana.json and deploy/alerts.yml with promtool of Prometheus
 	@$(call needs_tool,promtool --version,apt-get install prometheus)
-	cargo test --locked --package towline --test integration -- metrics::deploy
+	cargo test --locked --package towline $(FEATURES) --test integration -- metrics::deploy
 
 .PHONY: autobahn
 autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md
@@ -134,8 +137,9 @@ fuzz: | needs ## Run the fuzzer, which needs cargo-fuzz: TARGET=frames SECONDS=3
 check: | needs ## What CI runs: format, lints, documentation, prose, dependencies, tests
 	cargo fmt --all --check
 	@$(MAKE) --no-print-directory prose
-	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings
+	cargo clippy --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace $(FEATURES) --no-deps
 	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory test

@@ -99,5 +99,6 @@ mod tls_listener;
 mod tls_upstreams;
 mod tokens;
 mod tools;
+mod traces;
 mod unfinished;
 mod upstreams;

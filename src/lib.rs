@@ -34,6 +34,7 @@
 //! certificate                 certificates, and what is known of a client's TLS connection
 //! files                       files that are read again when they change
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
+//! http_url                    URLs of servers that the proxy itself asks
 //! figures                     numbers about sessions that other threads read
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! clock, restart              the time of day; tasks that start again when they have panicked
@@ -44,6 +45,7 @@
 //! metrics                     what Prometheus scrapes
 //! admin                       the admin server: health pages and the API of operators
 //! tap                         lets an operator follow messages and outcomes
+//! traces                      spans of sessions and events, exported with OTLP
 //! recording, replay           lines of a tap in a file; sends them again and compares what comes back
 //! echo                        the demo upstream
 //! tools                       programs without a proxy: evaluation and formatting
@@ -72,6 +74,7 @@ pub mod format;
 pub mod format_error;
 pub mod header_list;
 pub mod http1;
+pub mod http_url;
 pub mod listener;
 pub mod log;
 pub mod metrics;
@@ -98,6 +101,7 @@ pub mod supervisor;
 pub mod tap;
 pub mod template;
 pub mod tools;
+pub mod traces;
 pub mod turn;
 pub mod upstream;
 pub mod userinfo;

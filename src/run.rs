@@ -15,6 +15,8 @@ use self::{
     listeners::Listeners,
     reloading::Reloader,
 };
+#[cfg(feature = "traces")]
+use crate::traces::Exporter;
 use crate::{
     authenticator::Keepers,
     listener::{self, Backlog, OpenListener, ServerState},
@@ -57,6 +59,9 @@ pub async fn run(
     let registry = Registry::new(Arc::clone(&status));
     let sessions = listener::capacity(settings.server.max_sessions);
     let shared = ServerState::new(settings, sessions, Arc::clone(&registry));
+    #[cfg(feature = "traces")]
+    let exporter =
+        shared.tracer.as_ref().map(|tracer| Exporter::start(tracer, shared.network())).transpose()?;
     let workers = Workers::start(settings.server.workers)?;
     let monitors = Rc::new(Monitors::start()?);
     let keepers = Rc::new(Keepers::start()?);
@@ -79,6 +84,10 @@ pub async fn run(
     monitors.stop();
     keepers.stop();
     admin.stop().await;
+    #[cfg(feature = "traces")]
+    if let Some(exporter) = exporter.flatten() {
+        exporter.finish().await;
+    }
     log::info!("stopped");
     ended
 }

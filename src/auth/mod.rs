@@ -58,6 +58,7 @@ pub use self::{
 use crate::{
     event::{Record, Value},
     files::Fingerprint,
+    http_url::HttpUrl,
     net::tls::TlsClient,
 };
 
@@ -147,7 +148,7 @@ pub enum KeySource {
 #[derive(Debug, Clone)]
 pub struct JwksConfig {
     /// The URL.
-    pub url: jwt::JwksUrl,
+    pub url: HttpUrl,
     /// The file of the roots that issue the certificate of the URL; `None` for those of the machine.
     pub ca: Option<PathBuf>,
     /// TLS to the issuer; `None` for a URL of `http`.

@@ -26,6 +26,7 @@ use crate::{
     server::{Configurations, Registry},
     settings::{Listener, Settings},
     tap::Taps,
+    traces::Tracer,
 };
 
 /// The state that all listeners share on all threads.
@@ -52,6 +53,8 @@ pub struct ServerState {
     drain_time: AtomicU64,
     /// The open taps.
     pub taps: Arc<Taps>,
+    /// Which sessions are traced; `None` if none is.
+    pub tracer: Option<Arc<Tracer>>,
     /// Live sessions, and whether the process is draining.
     pub registry: Arc<Registry>,
     /// The configuration for new connections.
@@ -106,6 +109,7 @@ impl ServerState {
             shutdown: Notify::new(),
             drain_time: AtomicU64::new(drain_time(settings)),
             taps: Arc::default(),
+            tracer: settings.traces.as_ref().map(|config| Tracer::new(Arc::clone(config))),
             registry,
             next_streams: Mutex::default(),
         })

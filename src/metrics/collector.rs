@@ -21,6 +21,7 @@ use crate::{
     listener::ServerState,
     log, reload,
     tap::MissedLines,
+    traces::LossReason,
 };
 
 /// Collects the metrics at each scrape. It takes no lock that a message needs.
@@ -66,6 +67,10 @@ impl Metrics {
         let MissedLines { lost, skipped } = server.taps.missed();
         output.counter(&family::TAP_LOST, Some(lost))?;
         output.counter(&family::TAP_SKIPPED, Some(skipped))?;
+        let spans = server.tracer.as_ref().map(|tracer| tracer.totals()).unwrap_or_default();
+        output.counter(&family::SPANS_EXPORTED, Some(spans.exported))?;
+        let lost = LossReason::ALL.iter().zip(spans.lost).map(|(reason, count)| ([reason.label()], count));
+        output.counters(&family::SPANS_LOST, &lost.collect::<Vec<_>>())?;
         output.gauge(&family::CONFIGURATION, Some(server.configurations.current().number()))?;
         output.gauge(&family::CONFIGURATIONS, Some(server.configurations.alive()))?;
         let reload::Totals { done, failed } = self.reloads.totals();

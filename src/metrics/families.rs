@@ -92,6 +92,8 @@ families! {
         "Lines of taps that were lost because their reader is too slow.";
     TAP_SKIPPED = Counter "towline_tap_skipped_total" &[],
         "Lines of taps that were left out because their condition has no result.";
+    SPANS_EXPORTED = Counter "towline_trace_spans_exported_total" &[], "Spans that the collector of traces has taken.";
+    SPANS_LOST = Counter "towline_trace_spans_lost_total" &["reason"], "Spans that were not exported.";
     CONFIGURATION = Gauge "towline_configuration_number" &[], "Number of the configuration in force, from 1.";
     CONFIGURATIONS = Gauge "towline_configurations_alive" &[],
         "Configurations in use: the one in force, and those that sessions keep.";

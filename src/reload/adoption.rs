@@ -78,7 +78,7 @@ pub fn of_key(kind: &str, key: &str) -> Adoption {
 /// When most keys of a section take effect.
 pub fn of_section(kind: &str) -> Adoption {
     match kind {
-        "admin" | "log" => NextStart,
+        "admin" | "log" | "traces" => NextStart,
         "auth" | "route" => NewSessions,
         _ => AtOnce,
     }

@@ -9,6 +9,7 @@
 //! * [`inspecting`]: answers questions of operators.
 //! * [`renewing`]: the renewal of the client's credential.
 //! * [`tapping`]: what taps see.
+//! * [`tracing`]: what traces show.
 
 mod admitting;
 mod adopting;
@@ -19,6 +20,7 @@ mod failing;
 mod inspecting;
 mod renewing;
 mod tapping;
+mod tracing;
 
 use std::{
     fmt,
@@ -55,6 +57,7 @@ use crate::{
     pipeline::Attach,
     settings::{Listener, OnClientClose},
     supervisor::SessionOver,
+    traces::SessionTrace,
     turn::{Driven, drive},
     wire::{CloseFrame, LinkError, Message, Role},
 };
@@ -109,6 +112,8 @@ pub struct Session {
     messages: Vec<Message>,
     /// What taps see of the session; `None` if the settings forbid taps.
     tapping: Option<Box<Tapping>>,
+    /// The session's trace; `None` if it is not traced.
+    trace: Option<Box<SessionTrace>>,
     opened: Instant,
     /// The line of the access log; `None` without one.
     access: Option<Box<AccessEntry>>,
@@ -145,6 +150,7 @@ impl Session {
             lifetime,
             access,
             tap,
+            trace,
             guard,
         } = parts;
         let budget = Budget::new(listener.limits.buffer, &global_budget);
@@ -177,6 +183,7 @@ impl Session {
             errors: Batch::default(),
             messages: Vec::new(),
             tapping: tap.map(Tapping::new),
+            trace,
             opened: Instant::now(),
             access,
             guard,
@@ -256,7 +263,7 @@ impl Session {
             first_data(&data);
         }
         let ticket = self.tracker.issue(Cause::Message);
-        self.delivery.accept(ticket.event());
+        self.accept_event(ticket.event());
         let permit = Some(self.down.channel.permit(&data));
         let meta = self.down.channel.meta(&data, self.meta.clone());
         let event = Event {
@@ -274,7 +281,7 @@ impl Session {
     /// reply.
     fn reject(&mut self, failure: Failure) {
         let ticket = self.tracker.issue(Cause::Message);
-        self.delivery.accept(ticket.event());
+        self.accept_event(ticket.event());
         self.tap_undecoded(ticket.event(), Undecoded::Refused);
         self.fail(ticket.redeem(), Cause::Message, failure, None);
     }

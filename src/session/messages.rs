@@ -29,6 +29,7 @@ use crate::{
     settings::{Listener, Route, Upstream},
     supervisor::{Describe, SessionOver, StopUpstream, Supervisor},
     tap::SessionTap,
+    traces::SessionTrace,
     wire::CloseFrame,
 };
 
@@ -60,6 +61,8 @@ pub struct Parts {
     pub rates: Vec<SharedLimit>,
     /// The session's tap; `None` if the settings forbid taps.
     pub tap: Option<Arc<SessionTap>>,
+    /// The session's trace; `None` if it is not traced.
+    pub trace: Option<Box<SessionTrace>>,
     /// How long the session lasts; `None` if nothing limits it.
     pub lifetime: Option<Lifetime>,
     /// The line of the access log; `None` without one.

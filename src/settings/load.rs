@@ -17,7 +17,7 @@ use super::{
     sections::{
         address, admin, auth, drain, effects, language, listener, log, pipeline,
         route::{self, Route},
-        server, upstream,
+        server, traces, upstream,
     },
 };
 
@@ -79,6 +79,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
     let (log, access) = log::read(&reader.single("log"));
     let admin_section = reader.single("admin");
     let admin = admin::read(&admin_section);
+    let traces = traces::read(&reader.single("traces"));
     let drain = drain::read(&reader.single("drain"));
     let language = language::read(&reader.single("language"));
     let mut taken = Vec::new();
@@ -96,16 +97,8 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         .iter()
         .map(|(name, section)| ((*name).to_owned(), upstream::read(name, section, is_http(name))))
         .collect();
-    let auth: IndexMap<_, _> = reader
-        .named("auth")
-        .iter()
-        .map(|(name, section)| ((*name).to_owned(), auth::read(name, section)))
-        .collect();
-    let pipelines: IndexMap<_, _> = reader
-        .named("pipeline")
-        .iter()
-        .map(|(name, section)| ((*name).to_owned(), pipeline::read(name, section, &language)))
-        .collect();
+    let auth = named(reader, "auth", auth::read);
+    let pipelines = named(reader, "pipeline", |name, section| pipeline::read(name, section, &language));
     let known = route::Known {
         listeners: &listener_names,
         certificate_listeners: &listener::asking_for_certificates(&sections),
@@ -123,6 +116,7 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         log,
         access,
         admin,
+        traces,
         drain,
         language,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
@@ -131,6 +125,15 @@ fn settings(reader: &Reader<'_>) -> Option<Settings> {
         pipelines: all_there(pipelines)?,
         routes: routes.into_iter().map(Arc::new).collect(),
     })
+}
+
+/// Reads all sections of a kind, by name.
+fn named<T>(
+    reader: &Reader<'_>,
+    kind: &'static str,
+    read: impl Fn(&str, &Section<'_>) -> T,
+) -> IndexMap<String, T> {
+    reader.named(kind).iter().map(|(name, section)| ((*name).to_owned(), read(name, section))).collect()
 }
 
 fn all_there<T>(map: IndexMap<String, Option<T>>) -> Option<IndexMap<String, T>> {

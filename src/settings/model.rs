@@ -14,6 +14,7 @@ use crate::{
     certificate::Validity,
     clock, log,
     net::tls::reread,
+    traces::TracesConfig,
     trickle::Diagnostics,
 };
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub access: Option<Arc<LineFormat>>,
     /// The section `[admin]`; `None` when `bind` is empty.
     pub admin: Option<Admin>,
+    /// The section `[traces]`; `None` without `url`.
+    pub traces: Option<Arc<TracesConfig>>,
     /// The section `[drain]`.
     pub drain: Drain,
     /// The section `[language]`.
@@ -63,7 +66,7 @@ impl Settings {
             .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
         let admin = self.admin.as_ref().and_then(Admin::remark);
         let open = self.open_to_other_sites().into_iter().chain(admin);
-        let insecure = insecure.chain(self.unprotected());
+        let insecure = insecure.chain(self.unprotected()).chain(self.readable_headers());
         unused.chain(open).chain(insecure).chain(self.doubtful_certificates()).collect()
     }
 
@@ -81,6 +84,17 @@ impl Settings {
             };
             let text = "has no TLS: everyone between this machine and the server can";
             (!is_this_machine(host)).then(|| format!("[auth.{}] {key} {text} {decides}", auth.name))
+        })
+    }
+
+    /// The warning about secret headers that are sent to a collector on another machine without TLS.
+    fn readable_headers(&self) -> Option<String> {
+        let traces = self.traces.as_ref()?;
+        let is_read =
+            !traces.headers.is_empty() && traces.tls.is_none() && !is_this_machine(&traces.url.host);
+        is_read.then(|| {
+            "[traces] url has no TLS: everyone between this machine and the collector can read traces.headers"
+                .to_owned()
         })
     }
 

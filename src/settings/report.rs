@@ -248,6 +248,7 @@ pub(super) fn typed(value: &Value, kind: Kind) -> Value {
     let (ValueKind::String(text), Some(_)) = (&value.kind, value.origin()) else { return value.clone() };
     match kind {
         Kind::Count(..) | Kind::OneOf(_) => text.parse::<u64>().map_or_else(|_| value.clone(), Value::from),
+        Kind::Ratio => text.parse::<f64>().map_or_else(|_| value.clone(), Value::from),
         Kind::Flag | Kind::AutoFlag => text.parse::<bool>().map_or_else(|_| value.clone(), Value::from),
         Kind::CloseCodes | Kind::Statuses(_) => {
             let items = commas(text).into_iter().map(|item| number_or_text(&item));

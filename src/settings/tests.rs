@@ -33,6 +33,7 @@ mod files;
 mod refusals;
 mod reports;
 mod table;
+mod traces;
 mod values;
 
 /// The environment variable for `listener.ws.bind`.
@@ -49,7 +50,7 @@ fn an_added_header_replaces_the_clients() {
     let upstream = &settings.upstreams["echo"];
     assert_eq!(upstream.headers[0].0, "authorization");
     assert!(!upstream.forward_headers.iter().any(|name| name == "authorization"));
-    assert_eq!(upstream.forward_headers.len(), 6);
+    assert_eq!(upstream.forward_headers.len(), 8);
 }
 
 #[test]

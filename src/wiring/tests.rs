@@ -155,6 +155,7 @@ impl TestBed {
         self.tracker = Arc::downgrade(&tracker);
         let parts = Parts {
             tap: None,
+            trace: None,
             tracker,
             figures: Arc::default(),
             listener: Arc::clone(&self.settings.listeners[0]),

@@ -19,7 +19,6 @@ mod key;
 mod pem;
 mod strict;
 mod token;
-mod url;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +30,6 @@ pub use self::{
     check::Rules,
     fetches::{Fetches, STALE_MAX, UNKNOWN_PAUSE},
     key::{Algorithm, KEYS_MAX, Key, KeyError, KeySet},
-    url::{JwksUrl, JwksUrlError},
 };
 use super::{Identity, Invalid, Secret};
 

@@ -21,6 +21,7 @@ use crate::{
     router,
     session::{KnownClient, Renewal},
     settings::Route,
+    traces::StartingTrace,
 };
 
 /// A client's request for a WebSocket, with the facts that the checks, the routes and the upstream's
@@ -51,6 +52,8 @@ pub(super) struct RequestContext {
     pub(super) known_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
     /// Where the client's credential was; `None` if it has none.
     pub(super) source: Option<Source>,
+    /// The first span of the session, once the handshake has been checked; `None` if the session is not traced.
+    pub(super) trace: Option<StartingTrace>,
     /// The query with masked credentials, if it had any.
     shown_query: Option<String>,
 }
@@ -70,6 +73,7 @@ impl RequestContext {
             authenticator: None,
             known_headers: Vec::new(),
             source: None,
+            trace: None,
             shown_query: None,
         }
     }

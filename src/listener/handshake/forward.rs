@@ -14,6 +14,7 @@ use crate::{
     log::PlaceLimit,
     settings::{AddedHeaders, HostHeader, Upstream},
     template::{Facts, TooLong},
+    traces::{StartingTrace, TRACEPARENT, TRACESTATE},
 };
 
 /// Limits the log lines about responses with too many headers: an upstream sends the same ones to each client.
@@ -37,6 +38,10 @@ pub(super) fn headers(
         host(received_headers, upstream).map(|host| (header::HOST, host)).into_iter().collect();
     for name in &upstream.forward_headers {
         let Ok(name) = HeaderName::try_from(name.as_str()) else { continue };
+        if let Some(trace) = context.trace.as_ref().filter(|_| is_of_trace(&name)) {
+            headers.extend(of_trace(trace, &name, received_headers));
+            continue;
+        }
         match context.chain.header(&name, received_headers) {
             Some(value) => headers.push((name, value)),
             // What the client writes there is not passed on.
@@ -59,6 +64,25 @@ pub(super) fn headers(
     Ok(headers)
 }
 
+fn is_of_trace(name: &HeaderName) -> bool {
+    *name == TRACEPARENT || *name == TRACESTATE
+}
+
+/// What the upstream gets of a trace header: the session's own span, and the client's `tracestate` if that belongs to the
+/// same trace.
+fn of_trace(
+    trace: &StartingTrace,
+    name: &HeaderName,
+    received_headers: &HeaderMap,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let values: Vec<_> = match *name == TRACEPARENT {
+        true => trace.header().into_iter().collect(),
+        false if trace.continues() => received(received_headers, name).cloned().collect(),
+        false => Vec::new(),
+    };
+    values.into_iter().map(|value| (name.clone(), value)).collect()
+}
+
 /// The headers that a setting adds for this request. A header whose placeholder has no value is left out.
 ///
 /// # Errors
@@ -77,6 +101,16 @@ pub(super) fn added(
         }
     }
     Ok(added)
+}
+
+/// Headers of a response, in which `added` replace others of the same name.
+pub(super) fn with_added(
+    mut headers: Vec<(HeaderName, HeaderValue)>,
+    added: Vec<(HeaderName, HeaderValue)>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    headers.retain(|(name, _)| !added.iter().any(|(other, _)| other == name));
+    headers.extend(added);
+    headers
 }
 
 /// Maximum size of the headers that are passed on from an upstream's response, in bytes. Browsers accept

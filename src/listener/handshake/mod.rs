@@ -20,6 +20,7 @@ mod relay;
 mod renewed;
 mod secure;
 mod target;
+mod traced;
 
 use std::{net::SocketAddr, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -33,7 +34,7 @@ use tokio::time::{Instant, timeout_at};
 use self::{
     context::RequestContext,
     first_dial::{dial_first, preferred},
-    forward::SessionNames,
+    forward::{SessionNames, with_added},
     head::{End, ReceivedRequest},
     plain::Plain,
     target::target,
@@ -307,6 +308,7 @@ impl Handshake {
         });
         let names =
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
+        let trace = traced::open(&context, &names, &route, protocol.as_deref());
         let meta = route.reads_meta().then(|| forward::meta(&context, protocol.as_deref(), names));
         let local = context.local.filter(|_| route.reads_origin());
         let renewal = context.renewal(&worker.server).map(|renewal| match &upstream_start {
@@ -316,11 +318,11 @@ impl Handshake {
             }
             None => renewal,
         });
-        let tap = configuration.tap_of(id, &worker.server.taps, &route);
         let parts = Parts {
             tracker,
             figures,
-            tap,
+            tap: configuration.tap_of(id, &worker.server.taps, &route),
+            trace,
             listener: Arc::clone(listener),
             upstream: route.upstream.clone(),
             socket: stream,
@@ -396,6 +398,7 @@ async fn admit(
         None => {}
     }
     checks::run(context)?;
+    traced::begin(&worker.server, context);
     let routed = configuration.router.find(&context.routed_by(&configuration.listener.name));
     let routed = routed.map_err(ambiguous)?;
     let routed = routed.ok_or(Refusal::new(StatusCode::NOT_FOUND, "no route for this request"))?;
@@ -468,16 +471,6 @@ fn prepared(
 /// Refuses a path that does not surely belong to one route.
 fn ambiguous(_: AmbiguousPath) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "ambiguous path")
-}
-
-/// Headers of a response, in which `added` replace others of the same name.
-fn with_added(
-    mut headers: Vec<(HeaderName, HeaderValue)>,
-    added: Vec<(HeaderName, HeaderValue)>,
-) -> Vec<(HeaderName, HeaderValue)> {
-    headers.retain(|(name, _)| !added.iter().any(|(other, _)| other == name));
-    headers.extend(added);
-    headers
 }
 
 fn too_long(error: TooLong) -> Refusal {

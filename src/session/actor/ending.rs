@@ -64,6 +64,7 @@ impl Session {
             return;
         }
         self.state = SessionState::Draining { intent, upstream_stopped: false };
+        self.trace_ending();
         self.abandon_input();
         match wait {
             Duration::ZERO => self.stop_upstream(),
@@ -138,6 +139,7 @@ impl Session {
 
     /// Sends the proxy's close frame, and sets the deadline for the rest of the closing handshake.
     pub(super) fn close(&mut self, intent: CloseIntent) {
+        self.trace_ending();
         self.down.release();
         self.down.channel.link().close(intent.frame());
         self.state = SessionState::Closing(intent);
@@ -153,6 +155,7 @@ impl Session {
     fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
         self.figures.closed(intent.cause().side(), intent.to_log().0);
         self.log_end(intent);
+        self.trace_end(intent);
         self.state = SessionState::Over;
         if let Some(supervisor) = &self.links.supervisor {
             supervisor.over.notify(SessionOver(intent.to_upstream()));
@@ -296,7 +299,7 @@ impl CloseIntent {
         }
     }
 
-    fn cause(&self) -> EndCause {
+    pub(super) fn cause(&self) -> EndCause {
         match self {
             Self::Gone(cause) | Self::Close(_, cause) => *cause,
             Self::Answer(_) => EndCause::ClientClose,
@@ -305,7 +308,7 @@ impl CloseIntent {
     }
 
     /// Code and reason for the log. The codes 1005 and 1006 are never sent (RFC 6455 section 7.4.1).
-    fn to_log(&self) -> (u16, &str) {
+    pub(super) fn to_log(&self) -> (u16, &str) {
         match (self, self.frame()) {
             (Self::Gone(_), _) => (1006, ""),
             (_, Some(frame)) => (frame.code, &frame.reason),

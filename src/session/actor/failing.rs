@@ -64,7 +64,7 @@ impl Session {
         }
         let failure = self.delivery.failure_of(event, failure);
         self.figures.failed(&failure);
-        self.tap_failure(event, cause, &failure);
+        self.observe_failure(event, cause, &failure);
         self.note_loss(event, cause, &failure);
         self.record(event, &failure);
         // A client that renews knows these messages, whatever the route says.
@@ -79,16 +79,10 @@ impl Session {
     fn record(&self, event: EventNumber, failure: &Failure) {
         let (id, text) = (self.tracker.id(event), reply::text(failure));
         log::debug!("event failed session={self} event={id} error={}", Quoted(&text));
-        let stage = match failure.location {
-            FailureLocation::Downstream => "downstream",
-            FailureLocation::Upstream => "upstream",
-            FailureLocation::Program => "program",
-            FailureLocation::Proxy => "proxy",
-        };
         self.figures.history.failed(FailedEvent {
             id,
             at: SystemTime::now(),
-            stage,
+            stage: failure.location.label(),
             kind: failure.kind.label(),
             reason: text.into(),
             upstream: failure.server.clone(),
@@ -206,7 +200,7 @@ impl Session {
         }
         let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
         self.figures.failed(&failure);
-        self.tap_failure(number, cause, &failure);
+        self.observe_failure(number, cause, &failure);
         self.record(number, &failure);
         if self.links.replies_errors {
             let ticket = self.tracker.issue_error(number);

@@ -31,7 +31,7 @@ impl Session {
     /// is an acknowledgement or an error reply.
     pub(super) fn renew(&mut self, message: RenewalMessage) {
         let ticket = self.tracker.issue(Cause::Message);
-        self.delivery.accept(ticket.event());
+        self.accept_event(ticket.event());
         self.tap_undecoded(ticket.event(), Undecoded::Secret);
         let Some(renewals) = &mut self.renewals else { return };
         if let Err((ticket, failure)) = renewals.start(ticket, message, Instant::now()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Session;
 use crate::{
     event::{Event, EventNumber},
-    failure::{Failure, FailureLocation},
+    failure::Failure,
     flow::{Cause, Kind},
     reply,
     session::ledger::Outcome,
@@ -109,12 +109,7 @@ impl Session {
             return;
         }
         let Some(tapping) = self.tapping() else { return };
-        let stage = match failure.location {
-            FailureLocation::Downstream => "downstream",
-            FailureLocation::Upstream => "upstream",
-            FailureLocation::Program => "program",
-            FailureLocation::Proxy => "proxy",
-        };
+        let stage = failure.location.label();
         let reason = Reason { stage, kind: failure.kind.label(), text: reply::text(failure) };
         tapping.pending.failed(event, reason);
     }
@@ -144,11 +139,12 @@ impl Session {
         }
     }
 
-    /// Logs and offers the outcome of an event, if it has one now.
+    /// Logs, traces and offers the outcome of an event, if it has one now.
     pub(super) fn show_outcome(&mut self, event: EventNumber, outcome: Option<Outcome>) {
         let Some(outcome) = outcome else { return };
         let name = outcome.name();
         log::debug!("event settled session={self} event={} outcome={name}", self.tracker.id(event));
+        self.trace_outcome(event, outcome);
         let Some(tapping) = self.tapping() else { return };
         let pending = tapping.pending.settled(event);
         tapping.tap.offer_outcome(event, name, pending);

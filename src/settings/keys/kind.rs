@@ -18,6 +18,8 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// An integer from the first to the second bound, inclusive.
     Count(u64, u64),
+    /// A number from 0 to 1.
+    Ratio,
     /// `true` or `false`.
     Flag,
     /// `"auto"`, `true` or `false`.
@@ -78,6 +80,7 @@ pub(crate) enum Preset {
     Absent,
     Text(&'static str),
     Count(u64),
+    Ratio(f64),
     Flag(bool),
     /// Numbers, and ranges of numbers such as "4000-4999".
     Ranges(&'static [&'static str]),
@@ -134,6 +137,7 @@ impl fmt::Display for Kind {
                     None => Ok(()),
                 }
             }
+            Self::Ratio => f.write_str("a number from 0 to 1"),
             Self::Flag => f.write_str("true or false"),
             Self::AutoFlag => f.write_str("\"auto\", true or false"),
             Self::CloseCodes => f.write_str(
@@ -208,6 +212,7 @@ impl Preset {
             Self::Required | Self::Absent => return None,
             Self::Text(text) => ValueKind::from(text),
             Self::Count(number) => ValueKind::from(number),
+            Self::Ratio(part) => ValueKind::from(part),
             Self::List(items) => ValueKind::Array(items.iter().map(|item| Value::from(*item)).collect()),
             Self::Flag(flag) => ValueKind::from(flag),
             Self::Ranges(items) => ValueKind::Array(items.iter().map(|item| number_or_text(item)).collect()),

@@ -72,6 +72,10 @@ const RECURSION_MAX: u64 = 1_000_000;
 /// not be sent.
 const VALUE: Kind = Kind::Size(KIB, 64 * MIB);
 
+/// Maximum of the queue of spans. A span has a few hundred bytes.
+const SPANS_MAX: u64 = 1_000_000;
+/// Bounds of the times of an exporter. After a minute, a span is too late for its readers.
+const EXPORT: Kind = Kind::Duration(Duration::from_millis(10), Duration::from_secs(60));
 const MESSAGES_A_SECOND: Kind = Kind::Count(0, MESSAGES_A_SECOND_MAX);
 const SLOW_CONSUMER: Kind = Kind::Choice(&["disconnect", "drop_oldest", "drop_newest"]);
 const ON_END: Kind = Kind::Choice(&["reconnect", "pass"]);
@@ -93,6 +97,8 @@ const FORWARDED: &[&str] = &[
     "cookie",
     "origin",
     "user-agent",
+    "traceparent",
+    "tracestate",
     "x-forwarded-for",
     "x-forwarded-proto",
     "x-forwarded-host",
@@ -194,7 +200,7 @@ pub(crate) static ENDPOINTS_FILE: Section = Section {
 };
 
 /// All sections, in the order of the documents.
-pub(crate) static SECTIONS: [Section; 10] = [
+pub(crate) static SECTIONS: [Section; 11] = [
     Section {
         name: "server",
         shape: Shape::Single,
@@ -225,6 +231,22 @@ pub(crate) static SECTIONS: [Section; 10] = [
             key("tap", Kind::Flag, Preset::Flag(false)),
             key("tap_redact", Kind::List, Preset::List(&[])),
             key("tap_redact_patterns", Kind::List, Preset::List(&[])),
+        ]],
+    },
+    Section {
+        name: "traces",
+        shape: Shape::Single,
+        groups: &[&[
+            key("url", Kind::Url, Preset::Absent),
+            key("ca", Kind::Path, Preset::Absent),
+            key("headers", Kind::Headers, Preset::Empty),
+            key("service_name", Kind::Text, Preset::Text("towline")),
+            key("sample", Kind::Ratio, Preset::Ratio(1.0)),
+            key("sample_events", Kind::Ratio, Preset::Ratio(0.01)),
+            key("client_context", Kind::Choice(&["continue", "ignore"]), Preset::Text("continue")),
+            key("queue", Kind::Count(1, SPANS_MAX), Preset::Count(2048)),
+            key("export_interval", EXPORT, Preset::Text("5s")),
+            key("export_timeout", EXPORT, Preset::Text("10s")),
         ]],
     },
     Section {

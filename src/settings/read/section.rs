@@ -13,6 +13,7 @@ use crate::{
         layers::{Table, as_table, lookup},
         problem::{Origin, Problem, unknown},
     },
+    traces::Ratio,
 };
 
 /// One section of the layers, such as `[listener.ws]`.
@@ -260,6 +261,12 @@ impl<'a> Section<'a> {
             T::try_from(count).map_err(|_| format!("takes {kind}"))
         };
         self.read(name, parse).unwrap_or_default()
+    }
+
+    /// The ratio of a key; `None` when it is invalid.
+    pub(crate) fn ratio(&self, name: &str) -> Option<Ratio> {
+        let kind = self.kind(name);
+        self.read(name, |value| values::ratio(value, kind))
     }
 
     /// The count of a key; `None` for 0, which means no limit.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use config::{Value, ValueKind};
 
-use crate::settings::keys::Kind;
+use crate::{settings::keys::Kind, traces::Ratio};
 
 pub(crate) fn text(value: &Value) -> Result<&str, String> {
     match &value.kind {
@@ -129,6 +129,18 @@ pub(super) fn count(value: &Value, kind: Kind) -> Result<u64, String> {
         Kind::OneOf(numbers) if !numbers.contains(&number) => Err(takes()),
         _ => Ok(number),
     }
+}
+
+/// Parses a number from 0 to 1, with or without a fraction.
+pub(super) fn ratio(value: &Value, kind: Kind) -> Result<Ratio, String> {
+    let number = match &value.kind {
+        ValueKind::Float(number) => Some(*number),
+        ValueKind::I64(number) => Some(*number as f64),
+        ValueKind::U64(number) => Some(*number as f64),
+        ValueKind::String(digits) if value.origin().is_some() => digits.parse().ok(),
+        _ => None,
+    };
+    number.and_then(Ratio::new).ok_or_else(|| format!("takes {kind}"))
 }
 
 #[cfg(test)]

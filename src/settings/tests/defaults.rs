@@ -17,6 +17,7 @@ fn defaults_of_the_process() {
     assert_eq!((bind.to_string().as_str(), token_file, tap.is_some()), ("127.0.0.1:9140", None, false));
     assert!(allowed_hosts.is_empty());
     assert_eq!(settings.access, None);
+    assert!(settings.traces.is_none());
     let Drain { window, grace, close_code } = settings.drain;
     assert_eq!((window, grace, close_code), (Duration::from_secs(10), Duration::from_secs(30), 1001));
     assert_eq!(settings.language, Language { module_path: Vec::new(), limits: ProgramLimits::default() });
@@ -60,7 +61,7 @@ fn defaults_of_an_upstream() {
     assert_eq!((upstream.exchange, &upstream.correlation), (ExchangeMode::Stream, &None));
     assert_eq!(upstream.max_in_flight, 128);
     assert_eq!((upstream.liveness, upstream.tcp), (listener.liveness, listener.tcp));
-    assert_eq!(upstream.forward_headers.len(), 7);
+    assert_eq!(upstream.forward_headers.len(), 9);
     assert_eq!(upstream.forward_response_headers, ["set-cookie"]);
     assert_eq!((upstream.forward_path, &upstream.host), (true, &HostHeader::Upstream));
 }

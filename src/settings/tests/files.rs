@@ -243,6 +243,7 @@ fn the_reference_lists_every_key_with_default_and_bounds() {
                 ),
                 keys::Kind::Size(min, max) => format!("{} to {}", keys::Size(min), keys::Size(max)),
                 keys::Kind::Count(min, max) => format!("{min} to {max}"),
+                keys::Kind::Ratio => "0 to 1".to_owned(),
                 keys::Kind::OneOf(_) | keys::Kind::Choice(_) => key.kind.to_string(),
                 _ => String::new(),
             };

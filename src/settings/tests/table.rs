@@ -136,7 +136,10 @@ fn every_choice_has_an_effect() {
     let journal = stream.replace("[pipeline", "recovery.preset = \"mqtt\"\n[pipeline");
     let says = "[pipeline.says]\nsource = \"select event from in into journal; select event from in into out;\"\n[[route]]\nincoming = [\"says\"]";
     let by_program = stream.replace("[[route]]", says);
-    for section in &SECTIONS {
+    let traced = format!("{text}\n[traces]\nurl = \"http://collector/v1/traces\"\n");
+    // Without the feature, the section is refused.
+    let is_there = |section: &&keys::Section| section.name != "traces" || cfg!(feature = "traces");
+    for section in SECTIONS.iter().filter(is_there) {
         for key in section.keys() {
             let values: Vec<Value> = match key.kind {
                 keys::Kind::Choice(choices) => choices.iter().map(|choice| Value::from(*choice)).collect(),
@@ -154,6 +157,7 @@ fn every_choice_has_an_effect() {
                     name if name.starts_with("tls.") && section.name == "listener" => &listener,
                     name if name.starts_with("tls.") => &secure,
                     "tap" => &operated,
+                    "client_context" => &traced,
                     "proxy_protocol" | "trusted_headers" => &behind,
                     _ => &text,
                 };

@@ -11,10 +11,11 @@ use crate::{
     auth::{ForwardConfig, MethodConfig, forward::is_set_by_proxy},
     authority::MASK,
     header_list::{is_hop_by_hop, is_token},
-    net::tls::{ClientFiles, Roots, TlsClient},
+    net::tls::TlsClient,
     settings::{
         layers::as_table,
         read::{Section, all, list, quoted, text},
+        sections::roots,
     },
 };
 
@@ -63,19 +64,7 @@ fn tls(section: &Section<'_>, ca: Option<PathBuf>, is_secure: bool) -> Option<Tl
         }
         return None;
     }
-    let roots = ca.is_none().then_some(Roots::System);
-    let files = ClientFiles { ca, roots, ..ClientFiles::default() };
-    match TlsClient::load(files, |path| section.host().read(path)) {
-        Ok(tls) if tls.accepts_none() => {
-            section.conflict("forward.url", &[], "this machine has no root certificates: set forward.ca");
-            None
-        }
-        Ok(tls) => Some(tls),
-        Err(problems) => {
-            problems.into_iter().for_each(|(_, text)| section.wrong("forward.ca", text));
-            None
-        }
-    }
+    roots::tls(section, ca, ("forward.url", "forward.ca"))
 }
 
 /// The URL with the scheme `http` and an explicit port, and whether its scheme is `https`.

@@ -1,7 +1,5 @@
 //! The table `jwt` of a section `[auth.NAME]`.
 
-use std::path::PathBuf;
-
 use config::Value;
 use zeroize::Zeroizing;
 
@@ -9,12 +7,15 @@ use super::Read;
 use crate::{
     auth::{
         JwksConfig, JwtConfig, KeySource, MethodConfig,
-        jwt::{Algorithm, JwksUrl, KeySet, Rules},
+        jwt::{Algorithm, KeySet, Rules},
     },
     authority::is_masked,
     files::Fingerprint,
-    net::tls::{ClientFiles, Roots, TlsClient},
-    settings::read::{Section, all, list, quoted, text},
+    http_url::HttpUrl,
+    settings::{
+        read::{Section, all, list, quoted, text},
+        sections::roots,
+    },
 };
 
 /// The keys of which one says where the keys for tokens are.
@@ -69,7 +70,9 @@ fn remote(section: &Section<'_>) -> Option<JwksConfig> {
     let refresh = section.duration("jwt.refresh");
     let url = section.read("jwt.jwks_url", |value| match text(value)? {
         masked if is_masked(masked) => Err("a masked secret is not accepted; write the whole URL".to_owned()),
-        url => JwksUrl::parse(url).map_err(|error| error.to_string()),
+        url => HttpUrl::parse(url).map_err(|_| {
+            "takes a URL such as \"https://id.example.com/jwks.json\", without user, password and fragment".to_owned()
+        }),
     });
     let ca = section.path_to("jwt.ca");
     if section.said("jwt.jwks_url").is_none() && section.said("jwt.refresh").is_some() {
@@ -80,27 +83,9 @@ fn remote(section: &Section<'_>) -> Option<JwksConfig> {
         section.conflict("jwt.ca", &["jwt.jwks_url"], "needs jwt.jwks_url = \"https://…\"");
     }
     let url = url?;
-    let tls = if is_secure { Some(tls(section, ca.clone())?) } else { None };
+    let tls =
+        if is_secure { Some(roots::tls(section, ca.clone(), ("jwt.jwks_url", "jwt.ca"))?) } else { None };
     Some(JwksConfig { url, ca, tls, refresh })
-}
-
-/// TLS to the issuer, with the roots in this file, or those of the machine. Reports a file that cannot be used.
-fn tls(section: &Section<'_>, ca: Option<PathBuf>) -> Option<TlsClient> {
-    let roots = if ca.is_none() { Some(Roots::System) } else { None };
-    let files = ClientFiles { ca, roots, ..ClientFiles::default() };
-    match TlsClient::load(files, |path| section.host().read(path)) {
-        Ok(tls) => {
-            if tls.accepts_none() {
-                let text = "this machine has no root certificates: set jwt.ca";
-                section.conflict("jwt.jwks_url", &["jwt.ca"], text);
-            }
-            Some(tls)
-        }
-        Err(problems) => {
-            problems.into_iter().for_each(|(_, text)| section.wrong("jwt.ca", text));
-            None
-        }
-    }
 }
 
 fn algorithms(value: &Value) -> Result<Box<[Algorithm]>, String> {
