@@ -222,6 +222,7 @@ fn a_session_that_outlives_the_drain_is_cut_off_with_a_log_line() {
     proxy.wait_log(
         "drain cuts off session=1:0 listener=ws route=route[1] peer=127.0.0.1:*state=closing unsettled=0",
     );
+    proxy.wait_log("session closed session=1:0 code=1006 side=proxy reason=\"\" cause=drain ");
     drop(raw);
 }
 

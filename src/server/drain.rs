@@ -79,7 +79,10 @@ pub async fn drain(settings: &settings::Drain, registry: &Registry) {
             0 => log::warn!("drain is over with handshakes left handshakes={}", status.unanswered()),
             sessions => log::warn!("drain is over with sessions left sessions={sessions}"),
         }
-        log_cut_off(registry.sessions(CUT_OFF_LOGGED_MAX), end).await;
+        // A session that does not report leaves time for the end of the others.
+        log_cut_off(registry.sessions(CUT_OFF_LOGGED_MAX), end - INSPECT_TIMEOUT / 2).await;
+        registry.cut_off();
+        let _left = timeout_at(end, status.empty()).await;
     }
     // Connections to upstreams end after their sessions, with the same close frames.
     let _cut_off = timeout_at(end, connector::all_closed()).await;

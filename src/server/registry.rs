@@ -160,6 +160,16 @@ impl Registry {
         }
     }
 
+    /// Ends all sessions whose actors run.
+    pub fn cut_off(&self) {
+        for part in &self.parts {
+            let part = lock(part);
+            for control in part.sessions.values().filter_map(|entry| entry.control.as_ref()) {
+                control.notify(Control::CutOff);
+            }
+        }
+    }
+
     /// The live sessions, at most `limit` of them.
     pub fn sessions(&self, limit: usize) -> Vec<(SessionInfo, SessionState)> {
         let mut found = Vec::new();

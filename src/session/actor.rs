@@ -333,6 +333,7 @@ impl Drop for Session {
         if !matches!(self.state, SessionState::Over) {
             if std::thread::panicking() {
                 log::error!("session died session={self}");
+                self.account_end(&CloseIntent::Gone(EndCause::Internal));
             }
             if let Some(supervisor) = &self.links.supervisor {
                 supervisor.over.notify(SessionOver(CloseIntent::Gone(EndCause::ClientGone).to_upstream()));
@@ -366,11 +367,12 @@ impl Handler<Attach> for Session {
 impl Handler<Control> for Session {
     type Result = ();
 
-    fn handle(&mut self, control: Control, _: &mut Context<Self>) {
+    fn handle(&mut self, control: Control, ctx: &mut Context<Self>) {
         match control {
             Control::Drain(drain) => self.schedule_drain(drain),
             Control::Adopt(_) => self.adopt(),
             Control::Close(frame) => self.close_by_operator(frame),
+            Control::CutOff => self.cut_off(ctx),
             Control::Inspect(reply) => self.inspect(reply),
         }
     }

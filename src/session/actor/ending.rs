@@ -152,15 +152,27 @@ impl Session {
         }
     }
 
+    /// Ends the session without a closing handshake, because the process ends.
+    pub(super) fn cut_off(&mut self, ctx: &mut Context<Self>) {
+        if !matches!(self.state, SessionState::Over) {
+            self.over(&CloseIntent::Gone(EndCause::Drain), ctx);
+        }
+    }
+
     fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
-        self.figures.closed(intent.cause().side(), intent.to_log().0);
-        self.log_end(intent);
-        self.trace_end(intent);
+        self.account_end(intent);
         self.state = SessionState::Over;
         if let Some(supervisor) = &self.links.supervisor {
             supervisor.over.notify(SessionOver(intent.to_upstream()));
         }
         ctx.stop();
+    }
+
+    /// Counts the end of the session, and reports it to the log and to traces.
+    pub(super) fn account_end(&self, intent: &CloseIntent) {
+        self.figures.closed(intent.cause().side(), intent.to_log().0);
+        self.log_end(intent);
+        self.trace_end(intent);
     }
 
     fn log_end(&self, intent: &CloseIntent) {
