@@ -35,20 +35,41 @@ struct Key {
     begins_line: bool,
 }
 
+/// The line of the last value. It is looked at once for all of its fields, so that the time is linear.
+#[derive(Default)]
+struct Line {
+    end: usize,
+    /// Whether the line may be a form, whose fields have `&` between them.
+    has_ampersand: bool,
+}
+
 /// Finds the values of secret keys.
 pub(super) fn find(text: &str, rules: &Redaction, mut mask: impl FnMut(Range<usize>)) {
-    let mut at = 0;
+    let (mut at, mut line) = (0, Line::default());
     while let Some(found) = memchr::memchr2(b':', b'=', &text.as_bytes()[at..]) {
         let separator = at + found;
         let signs = text[separator..].trim_start_matches([':', '=', '>']);
         let value = text.len() - signs.trim_start().len();
         at = value;
         let Some(key) = secret_key(text, separator, rules) else { continue };
-        let range = value_range(text, value, separator, &key);
+        line.move_to(text, value);
+        let range = value_range(text, value, separator, &key, &line);
         at = at.max(range.end);
         mask(range);
     }
     elements(text, rules, mask);
+}
+
+impl Line {
+    /// Makes it the line of this place.
+    fn move_to(&mut self, text: &str, at: usize) {
+        if at < self.end {
+            return;
+        }
+        let rest = &text.as_bytes()[at..];
+        self.end = at + memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+        self.has_ampersand = memchr::memchr(b'&', &text.as_bytes()[at..self.end]).is_some();
+    }
 }
 
 /// The key before a separator, if its values are masked.
@@ -56,10 +77,15 @@ fn secret_key(text: &str, separator: usize, rules: &Redaction) -> Option<Key> {
     let begin = text.floor_char_boundary(separator.saturating_sub(KEY_MAX));
     let before = text[begin..separator].trim_end();
     let key = |start: usize, key: &str| {
-        let line = text[..begin + start].rfind('\n').map_or(0, |end| end + 1);
-        let indent = |letter: char| letter.is_whitespace() || matches!(letter, '-' | '*' | '>' | '"' | '\'');
-        let begins_line = text[line..begin + start].chars().all(indent);
-        rules.has_key(key).then(|| Key { normal: normal(key), begins_line })
+        if !rules.has_key(key) {
+            return None;
+        }
+        let indent = |letter: char| {
+            letter != '\n' && letter.is_whitespace() || matches!(letter, '-' | '*' | '>' | '"' | '\'')
+        };
+        let line = text[..begin + start].trim_end_matches(indent);
+        let begins_line = line.is_empty() || line.ends_with('\n');
+        Some(Key { normal: normal(key), begins_line })
     };
     if let Some(quote @ ('"' | '\'' | '`')) = before.chars().next_back() {
         let content = before[..before.len() - 1].trim_end_matches('\\');
@@ -86,7 +112,7 @@ fn secret_key(text: &str, separator: usize, rules: &Redaction) -> Option<Key> {
 }
 
 /// The range of the value that begins at `start`.
-fn value_range(text: &str, start: usize, separator: usize, key: &Key) -> Range<usize> {
+fn value_range(text: &str, start: usize, separator: usize, key: &Key, line: &Line) -> Range<usize> {
     let value = &text[start..];
     // A prefix as in `b'x'`.
     let prefix = usize::from(value.starts_with(['b', 'B', 'r', 'R', 'u', 'U', 'f', 'F']));
@@ -107,14 +133,12 @@ fn value_range(text: &str, start: usize, separator: usize, key: &Key) -> Range<u
     if value.starts_with(['{', '[']) {
         return start..value_end(text, start);
     }
-    let line = value.find(['\r', '\n']).unwrap_or(value.len());
-    let is_form = text[separator..].starts_with('=') && value[..line].contains('&');
-    let takes_line = LINE_KEYS.iter().any(|end| key.normal.ends_with(end)) || key.begins_line && !is_form;
-    if takes_line {
-        return start..start + line;
+    let is_form = text[separator..].starts_with('=') && line.has_ampersand;
+    if LINE_KEYS.iter().any(|end| key.normal.ends_with(end)) || key.begins_line && !is_form {
+        return start..line.end;
     }
-    let next = NEXT_FIELD.as_ref().and_then(|next| Some(next.find(&value[..line])?.start()));
-    start..start + next.unwrap_or(line)
+    let next = NEXT_FIELD.as_ref().and_then(|next| Some(start + next.find(&text[start..line.end])?.start()));
+    start..next.unwrap_or(line.end)
 }
 
 /// The length of a text up to the closing quote. A quote with a backslash, or twice, does not close.

@@ -103,6 +103,54 @@ fn fields_of_other_texts_are_masked_with_the_whole_value() {
     }
 }
 
+/// The time is linear in the length: with many fields on a line, it would take hours otherwise.
+#[test]
+fn a_line_of_many_fields_is_masked() {
+    let text = "x token=a".repeat(1 << 16);
+    let masked = masked(&text);
+    assert_eq!(masked.matches("token=***").count(), 1 << 16);
+    assert!(!masked.contains("token=a"));
+}
+
+/// Parts of texts that mean something to a rule.
+const PIECES: &[&str] = &[
+    "token",
+    "password",
+    "a b",
+    "\u{e4}",
+    "\"",
+    "'",
+    "`",
+    "\\",
+    "\\\"",
+    "\\u00",
+    "\\ud83d",
+    ":",
+    "=",
+    "=>",
+    "{",
+    "}",
+    "[",
+    "]",
+    "]=",
+    "%5D=",
+    " ",
+    "\n",
+    "\r\n",
+    ",",
+    "&",
+    ";",
+    "<token>",
+    "<auth x>",
+    "<",
+    "://",
+    "@",
+    "Bearer abcdefgh",
+    "eyJabcdefgh",
+    "-",
+    "1",
+];
+
 /// Keys with other words before them are the same.
 #[test]
 fn the_end_of_a_key_counts() {
@@ -232,6 +280,19 @@ proptest! {
     fn masking_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         let _ = BUILT_IN.mask(&bytes, false, 99);
         let _ = masked(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn masking_never_panics_and_never_shows_more_than_the_limit(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..16),
+        max in 0..60_usize,
+    ) {
+        let text = pieces.concat();
+        let masked = BUILT_IN.mask(text.as_bytes(), true, max).unwrap();
+        prop_assert!(masked.bytes.len() <= max && str::from_utf8(&masked.bytes).is_ok());
+        let json = serde_json::json!({ "a": [text] }).to_string();
+        let masked = BUILT_IN.mask_text(&json);
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&masked).is_ok(), "{json} {masked}");
     }
 
     #[test]
