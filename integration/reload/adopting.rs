@@ -43,6 +43,39 @@ fn programs_change_between_two_messages() {
     assert_eq!((client.ask("?"), proxy.client().ask("?")), ("three".to_owned(), "1:1".to_owned()));
 }
 
+/// The actors of a session stay, and share the programs of the new list.
+#[test]
+fn lists_of_pipelines_change_between_two_messages() {
+    let upstream = TestUpstream::echo();
+    let with = |incoming: &str, outgoing: &str| {
+        let add = |letter: char| format!("select event + \"{letter}\" from in into out;");
+        "abcdx"
+            .chars()
+            .fold(request(&upstream), |settings, letter| settings.pipeline(&letter.to_string(), &add(letter)))
+            .on_route(&format!("incoming = [{}]", quoted(incoming)))
+            .on_route(&format!("outgoing = [{}]", quoted(outgoing)))
+    };
+    let proxy = Proxy::start(&with("ab", "x")).expect("has no effect");
+    let mut client = proxy.client();
+    assert_eq!(client.ask("."), ".abx");
+    for (incoming, outgoing) in [("abcd", "xd"), ("d", "c"), ("ba", "dcb"), ("cab", "x")] {
+        let changes = reload(&proxy, &with(incoming, outgoing), 1);
+        assert!(changes.iter().all(|change| !change.contains("live ones keep")), "{changes:?}");
+        let expected = format!(".{incoming}{outgoing}");
+        assert_eq!((client.ask("."), proxy.client().ask(".")), (expected.clone(), expected));
+    }
+    // The session has no place for the first program of a list.
+    let changes = reload(&proxy, &with("a", ""), 2);
+    assert!(changes.iter().any(|change| change.contains("live ones keep")), "{changes:?}");
+    assert_eq!((client.ask("."), proxy.client().ask(".")), (".cabx".to_owned(), ".a".to_owned()));
+}
+
+/// Names of one letter each, as a list in settings.
+fn quoted(names: &str) -> String {
+    let names: Vec<_> = names.chars().map(|name| format!("\"{name}\"")).collect();
+    names.join(", ")
+}
+
 #[test]
 fn a_program_keeps_its_state_if_its_text_stays() {
     let count = "define script count script let state = match state of case null => 1 default => state + 1 end; \

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use actix::{Actor, Addr, Context, Handler};
 
-use super::{Attach, JournalPortError, Output, Stage, client_class};
+use super::{
+    Attach, JournalPortError, Output, Stage, client_class,
+    programs::{Position, Running, adopt as adopt_list},
+};
 use crate::{
     event::Event,
     failure::Failure,
@@ -13,7 +16,6 @@ use crate::{
     },
     log::{PlaceLimit, Quoted},
     recovery::ClientClass,
-    settings,
     trickle::{Port, RuntimeError},
     turn::now_ns,
     upstream::Announced,
@@ -24,21 +26,19 @@ static FAILED_PROGRAMS: PlaceLimit = PlaceLimit::new(10);
 
 /// A pipeline of one session.
 pub struct Pipeline {
-    settings: Arc<settings::Pipeline>,
-    /// The program to run; `None` if every event passes unchanged.
-    stage: Option<Box<dyn Stage>>,
+    /// The programs to run, in order. A reload may change them, and take the last one.
+    programs: Vec<Running>,
+    /// The program that runs, or has run last.
+    current: usize,
     out: Output,
     /// The session, to which events for ports `reply` and `err` go.
     to_session: Edge<DataMessage>,
     tracker: Arc<AckTracker>,
-    /// Whether the program writes to port `journal`.
-    uses_journal: bool,
     /// Where messages for port `move` go; `None` if the session cannot move.
     announced: Option<Announced>,
-    /// Whether the program writes to port `move`.
-    announces: bool,
-    /// Where the pipeline is in its route.
+    /// The list of the route in which the pipeline is.
     place: Place,
+    position: Position,
 }
 
 /// The list of a route in which a pipeline is.
@@ -56,32 +56,46 @@ impl Drop for Pipeline {
     /// Reports to the session if the pipeline dies in a panic.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.tracker.pipeline_died(&self.settings.name);
+            let name = self.programs.get(self.current).map_or("-", |program| &program.settings.name);
+            self.tracker.pipeline_died(name);
         }
     }
 }
 
 impl Pipeline {
-    /// Starts a pipeline. Port `out` leads to `out`, ports `reply` and `err` to the session, `to_session`.
-    /// `room` is the capacity of the pipeline's mailbox in messages. `announced` has the session move.
-    pub fn start(
-        settings: &Arc<settings::Pipeline>,
-        stage: Option<Box<dyn Stage>>,
+    /// Starts a pipeline with one program. Port `out` leads to `out`, ports `reply` and `err` to the session,
+    /// `to_session`. `room` is the capacity of the pipeline's mailbox in messages. `announced` has the session move.
+    pub(super) fn start(
+        program: Running,
         out: Output,
         to_session: Edge<DataMessage>,
         tracker: Arc<AckTracker>,
-        (room, announced, place): (usize, Option<Announced>, Place),
+        room: usize,
+        announced: Option<Announced>,
+        (place, position): (Place, Position),
     ) -> Addr<Self> {
-        let settings = Arc::clone(settings);
         Self::create(|ctx: &mut Context<Self>| {
             ctx.set_mailbox_capacity(room);
-            let uses_journal = settings.program.uses_port(Port::Journal);
-            let announces = settings.program.uses_port(Port::Move);
-            Self { settings, stage, out, to_session, tracker, uses_journal, announced, announces, place }
+            let programs = vec![program];
+            Self { programs, current: 0, out, to_session, tracker, announced, place, position }
         })
     }
 
-    /// Continues with the program that the settings have now. A program whose text is the same keeps its state.
+    /// Starts the only incoming pipeline of a session, with a double in place of its program.
+    #[cfg(test)]
+    pub fn double(
+        settings: &Arc<crate::settings::Pipeline>,
+        stage: Box<dyn Stage>,
+        to_session: Edge<DataMessage>,
+        tracker: Arc<AckTracker>,
+        room: usize,
+    ) -> Addr<Self> {
+        let program = Running::with(settings, Some(stage));
+        let place = (Place::Incoming, Position::Last(0));
+        Self::start(program, Output::End, to_session, tracker, room, None, place)
+    }
+
+    /// Continues with the programs that the route has now.
     fn adopt(&mut self, adopt: &Adopt, ctx: &mut Context<Self>) {
         if self.place == Place::Errors {
             ctx.set_mailbox_capacity(mailbox_room(adopt.errors_room));
@@ -92,18 +106,27 @@ impl Pipeline {
             Place::Outgoing => &route.outgoing,
             Place::Errors => &route.errors,
         };
-        let Some(settings) = list.iter().find(|other| other.name == self.settings.name) else { return };
-        if settings.text != self.settings.text {
-            self.stage = instance(settings);
-            self.uses_journal = settings.program.uses_port(Port::Journal);
-            self.announces = settings.program.uses_port(Port::Move);
-        }
-        self.settings = Arc::clone(settings);
+        adopt_list(&mut self.programs, self.position, list);
     }
 
-    /// Runs the program on events, and appends its outputs.
-    fn run(&mut self, envelopes: Vec<Envelope>, out: &mut Run, to_session: &mut Run) {
-        let Some(stage) = &mut self.stage else { return out.push(DataMessage::Events(envelopes)) };
+    /// Runs the programs on events, and appends their outputs.
+    fn run(&mut self, mut envelopes: Vec<Envelope>, out: &mut Run, to_session: &mut Run) {
+        for at in 0..self.programs.len() {
+            self.current = at;
+            envelopes = self.run_one(envelopes, to_session);
+        }
+        if !envelopes.is_empty() {
+            out.push(DataMessage::Events(envelopes));
+        }
+    }
+
+    /// Runs the current program on events. Returns those for the next one.
+    fn run_one(&mut self, envelopes: Vec<Envelope>, to_session: &mut Run) -> Vec<Envelope> {
+        let Some(Running { settings, stage: Some(stage), uses_journal, announces }) =
+            self.programs.get_mut(self.current)
+        else {
+            return envelopes;
+        };
         let now_ns = now_ns();
         let mut sorted = Sorted::default();
         let mut outputs = Vec::new();
@@ -111,11 +134,11 @@ impl Pipeline {
             // When an errors pipeline fails, the error event still reaches the client, unchanged.
             let error_event = (kind == Kind::Error).then(|| event.clone());
             let result = stage.run(event, now_ns, &mut outputs).map_err(|error| error.to_string());
-            let result = result.and_then(|()| match self.uses_journal {
+            let result = result.and_then(|()| match uses_journal {
                 true => classified(&mut outputs, kind).map_err(|error| error.to_string()),
                 false => Ok(class),
             });
-            if let (Ok(_), Some(announced), true) = (&result, &self.announced, self.announces) {
+            if let (Ok(_), Some(announced), true) = (&result, &self.announced, *announces) {
                 announce(&mut outputs, announced);
             }
             match (result, error_event) {
@@ -123,7 +146,7 @@ impl Pipeline {
                 (Err(error), Some(event)) => {
                     outputs.clear();
                     if let Some(suppressed) = FAILED_PROGRAMS.line(Instant::now()) {
-                        let name = &self.settings.name;
+                        let name = &settings.name;
                         log::warn!(
                             "program failed pipeline={name} event={} error={}{suppressed}",
                             event.id,
@@ -136,19 +159,17 @@ impl Pipeline {
                     outputs.clear();
                     log::debug!(
                         "program failed pipeline={} event={} error={error}",
-                        self.settings.name,
+                        settings.name,
                         ticket.id()
                     );
                     ticket.settle(AckStatus::failed(Failure::program(error, kind == Kind::Request)));
                 }
             }
         }
-        if !sorted.out.is_empty() {
-            out.push(DataMessage::Events(sorted.out));
-        }
         if !sorted.to_session.is_empty() {
             to_session.push(DataMessage::Events(sorted.to_session));
         }
+        sorted.out
     }
 
     fn pass(
@@ -263,12 +284,6 @@ impl Handler<Attach> for Pipeline {
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
         self.out.attach(attach);
     }
-}
-
-/// A new instance of the program; `None` if it passes every event unchanged.
-pub(super) fn instance(pipeline: &settings::Pipeline) -> Option<Box<dyn Stage>> {
-    let program = &pipeline.program;
-    (!program.is_identity()).then(|| Box::new(program.instance()) as Box<dyn Stage>)
 }
 
 impl Stage for crate::trickle::Instance {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use super::{Attach, Output, Pipeline, Place, actor::instance};
+use super::{
+    Attach, Output, Pipeline, Place,
+    programs::{Position, Running},
+};
 use crate::{
     flow::{AckTracker, Adopt, DataMessage, EVENT_COST, Edge, mailbox_room},
     settings::{self, Route},
@@ -49,8 +52,8 @@ impl PipelineChain<'_> {
     pub fn start(&self, place: Place, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
         let mut started = ChainEnds { head: None, last: None };
         let mut next = out;
-        for pipeline in pipelines.iter().rev() {
-            let addr = self.start_one(place, pipeline, next);
+        for (at, pipeline) in pipelines.iter().enumerate().rev() {
+            let addr = self.start_one((place, Position::of(at, pipelines.len())), pipeline, next);
             started.last.get_or_insert_with(|| Edge::rare(&addr));
             started.head = Some(Edge::to(&addr));
             next = Output::Next(Edge::to(&addr));
@@ -58,10 +61,15 @@ impl PipelineChain<'_> {
         started
     }
 
-    fn start_one(&self, place: Place, pipeline: &Arc<settings::Pipeline>, out: Output) -> Addr<Pipeline> {
-        let to_session = self.to_session.clone();
-        let more = (mailbox_room(self.room), self.announced.cloned(), place);
-        Pipeline::start(pipeline, instance(pipeline), out, to_session, Arc::clone(self.tracker), more)
+    fn start_one(
+        &self,
+        place: (Place, Position),
+        pipeline: &Arc<settings::Pipeline>,
+        out: Output,
+    ) -> Addr<Pipeline> {
+        let (to_session, tracker) = (self.to_session.clone(), Arc::clone(self.tracker));
+        let (room, announced) = (mailbox_room(self.room), self.announced.cloned());
+        Pipeline::start(Running::new(pipeline), out, to_session, tracker, room, announced, place)
     }
 }
 

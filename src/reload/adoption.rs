@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::settings::{Effective, Loaded};
+use crate::settings::{Effective, EffectiveValue, Loaded};
 
 /// When a change of the settings takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,10 +42,11 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
     ("upstream", "correlation", Structure),
     ("upstream", "recovery.", Structure),
     // The actors of a session.
-    ("route", "incoming", Structure),
     ("route", "upstream", Structure),
-    ("route", "outgoing", Structure),
-    ("route", "errors", Structure),
+    // Where there are pipelines before and after the reload; see `of_change`.
+    ("route", "incoming", AtOnce),
+    ("route", "outgoing", AtOnce),
+    ("route", "errors", AtOnce),
     // What matters in handshakes with clients only.
     ("listener", "tls.", NewSessions),
     ("listener", "proxy_protocol", NewSessions),
@@ -73,6 +74,22 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
 pub fn of_key(kind: &str, key: &str) -> Adoption {
     let exception = EXCEPTIONS.iter().find(|(section, start, _)| *section == kind && key.starts_with(start));
     exception.map_or_else(|| of_section(kind), |(_, _, adoption)| *adoption)
+}
+
+/// When a change of a key takes effect. A session without incoming or outgoing pipelines has no place for the first one,
+/// and one whose last pipeline is removed keeps its programs.
+pub fn of_change(
+    kind: &str,
+    key: &str,
+    before: Option<&EffectiveValue>,
+    after: Option<&EffectiveValue>,
+) -> Adoption {
+    let is_empty =
+        |value: Option<&EffectiveValue>| value.is_none_or(|value| value.shown.as_deref() == Some("[]"));
+    match (kind, key) {
+        ("route", "incoming" | "outgoing") if is_empty(before) != is_empty(after) => Structure,
+        _ => of_key(kind, key),
+    }
 }
 
 /// When most keys of a section take effect.
@@ -231,7 +248,7 @@ mod tests {
         let first = shapes("", "", "");
         assert_eq!(first, shapes("max_in_flight = 5", "max_session_age = \"1h\"", "max_message = \"2MiB\""));
         assert_ne!(first.0, shapes("exchange = \"request\"", "", "").0);
-        assert_ne!(first.0, shapes("", "incoming = [\"pass\"]", "").0);
+        assert_eq!(first.0, shapes("", "incoming = [\"pass\"]", "").0);
         assert_ne!(first.0, shapes("", "name = \"other\"", "").0, "it is another route");
         assert_ne!(first.1, shapes("", "", "codec = \"json\"").1);
         let before = "[[route]]\npath = \"/other\"\nupstream = \"echo\"\n[[route]]";

@@ -23,7 +23,7 @@ use crate::{
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     format_error::FormatError,
     net::Network,
-    pipeline::{LazyChain, Output, Pipeline, Place, Stage},
+    pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
     settings::{self, Listener, Route, Settings, fixture},
     trickle::{Port, RuntimeError},
@@ -283,15 +283,7 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
             let stage: Box<dyn Stage> = Box::new(Panics);
             let to_session = Edge::rare(session);
             let errors = LazyChain::new(&route, &to_session, room);
-            let out = Output::End;
-            let pipeline = Pipeline::start(
-                &route.incoming[0],
-                Some(stage),
-                out,
-                to_session,
-                tracker,
-                (room, None, Place::Incoming),
-            );
+            let pipeline = Pipeline::double(&route.incoming[0], stage, to_session, tracker, room);
             session::SessionLinks {
                 incoming: Output::Next(Edge::to(&pipeline)),
                 errors,
