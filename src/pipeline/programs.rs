@@ -39,7 +39,7 @@ impl Running {
         Self::with(settings, stage)
     }
 
-    /// The same, with an instance.
+    /// The program of these settings, with this instance.
     pub(super) fn with(settings: &Arc<settings::Pipeline>, stage: Option<Box<dyn Stage>>) -> Self {
         let (uses_journal, announces) =
             (settings.program.uses_port(Port::Journal), settings.program.uses_port(Port::Move));
