@@ -1,6 +1,6 @@
 //! Loads the texts of a program: the main program and the modules it uses.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, io, sync::Arc};
 
 use crate::{
     ast::{DefineScript, Item, Name, Qualified, Script, ScriptBlock, Statement, Use},
@@ -23,8 +23,18 @@ pub trait Modules {
     /// The module at a path such as `["filters", "chat"]`; `None` if it does not exist.
     ///
     /// # Errors
-    /// A message for users, if the module exists and cannot be read.
-    fn load(&self, path: &[&str]) -> Result<Option<Module>, String>;
+    /// When the module exists and cannot be read.
+    fn load(&self, path: &[&str]) -> Result<Option<Module>, ModuleError>;
+}
+
+/// Why a module that exists cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: {error}")]
+pub struct ModuleError {
+    /// The module's name in errors: its file.
+    pub name: String,
+    /// Why the file cannot be read.
+    pub error: io::Error,
 }
 
 /// The text of a module.
@@ -41,7 +51,7 @@ pub struct Module {
 pub struct NoModules;
 
 impl Modules for NoModules {
-    fn load(&self, _: &[&str]) -> Result<Option<Module>, String> {
+    fn load(&self, _: &[&str]) -> Result<Option<Module>, ModuleError> {
         Ok(None)
     }
 }

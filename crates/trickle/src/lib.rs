@@ -58,7 +58,7 @@ pub fn functions() -> impl Iterator<Item = (&'static str, String, &'static str)>
 mod tests;
 
 pub use diagnostic::{Diagnostics, RuntimeError};
-pub use files::{Module, Modules, NoModules};
+pub use files::{Module, ModuleError, Modules, NoModules};
 pub use formatter::{Form, format};
 pub use port::Port;
 pub use program::{Instance, Program};

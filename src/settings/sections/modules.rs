@@ -4,7 +4,7 @@ use std::{io::ErrorKind, path::PathBuf};
 
 use crate::{
     settings::host::Host,
-    trickle::{Module, Modules},
+    trickle::{Module, ModuleError, Modules},
 };
 
 /// File extensions of modules: those for programs, and those for scripts.
@@ -31,7 +31,7 @@ impl Modules for Folders<'_> {
     /// # Security
     /// A name in backticks may contain any characters. Only letters, digits, `_` and `-` are accepted in file
     /// paths, so that no name leads out of the folders.
-    fn load(&self, path: &[&str]) -> Result<Option<Module>, String> {
+    fn load(&self, path: &[&str]) -> Result<Option<Module>, ModuleError> {
         let fits = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
         if path.iter().any(|name| name.is_empty() || !name.chars().all(fits)) {
             return Ok(None);
@@ -39,10 +39,11 @@ impl Modules for Folders<'_> {
         for folder in &self.folders {
             for ending in ENDINGS {
                 let file = folder.join(path.join("/")).with_extension(ending);
+                let name = file.display().to_string();
                 match self.host.read(&file) {
-                    Ok(text) => return Ok(Some(Module { name: file.display().to_string(), text })),
+                    Ok(text) => return Ok(Some(Module { name, text })),
                     Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                    Err(error) => return Err(format!("{}: {error}", file.display())),
+                    Err(error) => return Err(ModuleError { name, error }),
                 }
             }
         }
@@ -77,7 +78,7 @@ mod tests {
         assert_eq!(text(&["a", "..", "m"]), None);
         assert_eq!(text(&["a/b"]), None);
         assert_eq!(text(&[""]), None);
-        assert!(folders.load(&["bad"]).unwrap_err().contains("bad.trickle"));
+        assert!(folders.load(&["bad"]).unwrap_err().to_string().contains("bad.trickle"));
         let name = folders.load(&["a", "b"]).unwrap().unwrap().name;
         assert_eq!(name, two.path().join("a/b.tremor").display().to_string());
     }

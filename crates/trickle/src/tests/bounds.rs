@@ -4,7 +4,7 @@
 use std::cell::Cell;
 
 use super::errors;
-use crate::{Limits, Module, Modules, Program, Script};
+use crate::{Limits, Module, ModuleError, Modules, Program, Script};
 
 /// A statement that completes a program of definitions.
 const PASSES: &str = "select event from in into out;";
@@ -138,7 +138,7 @@ fn thousands_of_ports_are_not_compared_with_each_other() {
 struct CountingSource(Cell<usize>);
 
 impl Modules for CountingSource {
-    fn load(&self, _: &[&str]) -> Result<Option<Module>, String> {
+    fn load(&self, _: &[&str]) -> Result<Option<Module>, ModuleError> {
         self.0.set(self.0.get() + 1);
         Ok(None)
     }
@@ -160,8 +160,8 @@ fn each_prefix_of_a_path_is_looked_up_unless_the_path_is_too_long() {
 struct Chain;
 
 impl Modules for Chain {
-    fn load(&self, path: &[&str]) -> Result<Option<Module>, String> {
-        let number: usize = path.concat()[1..].parse().map_err(|_| "no number")?;
+    fn load(&self, path: &[&str]) -> Result<Option<Module>, ModuleError> {
+        let number: usize = path.concat()[1..].parse().unwrap();
         let text = format!("use m{}; const X = m{}::X;", number + 1, number + 1);
         Ok(Some(Module { name: path.join("/"), text }))
     }

@@ -1,16 +1,18 @@
 use std::collections::HashMap;
 
 use super::{show, try_feed};
-use crate::{Limits, Module, Modules, Program};
+use crate::{Limits, Module, ModuleError, Modules, Program};
 
 /// Modules by path. A text that begins with `!` is a load error.
 struct InMemory(HashMap<String, String>);
 
 impl Modules for InMemory {
-    fn load(&self, path: &[&str]) -> Result<Option<Module>, String> {
+    fn load(&self, path: &[&str]) -> Result<Option<Module>, ModuleError> {
         let path = path.join("/");
         match self.0.get(&path) {
-            Some(text) if text.starts_with('!') => Err(text[1..].to_owned()),
+            Some(text) if text.starts_with('!') => {
+                Err(ModuleError { name: path, error: std::io::Error::other(&text[1..]) })
+            }
             Some(text) => Ok(Some(Module { name: format!("{path}.trickle"), text: text.clone() })),
             None => Ok(None),
         }
@@ -102,7 +104,7 @@ fn mistakes_with_modules_are_reported_in_their_file() {
         ("use acts;", "acts.trickle:1:19", "a module cannot `select`"),
         ("use a;", "c.trickle:1:5", "modules use each other in a cycle: a -> b -> c -> a"),
         ("use me;", "me.trickle:1:5", "modules use each other in a cycle: me -> me"),
-        ("use locked;", "main:1:5", "cannot read the module `locked`: permission denied"),
+        ("use locked;", "main:1:5", "cannot read the module `locked`: locked: permission denied"),
         ("use nothing;", "main:1:5", "there is no module `nothing`"),
         ("use lib::math::nothing;", "main:1:5", "there is no module `lib::math::nothing`"),
         ("use lib::math; const X = math::THREE;", "main:1:26", "there is no constant `math::THREE`"),
