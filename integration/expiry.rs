@@ -49,6 +49,59 @@ fn soon() -> u64 {
     now().as_secs() + 8
 }
 
+/// The order comes before the notice, so the session is still there at the time at which it would have been closed.
+#[test]
+fn an_operator_lets_a_session_last_longer_for_the_same_subject() {
+    let upstream = TestUpstream::echo();
+    let expires = now().as_secs() + 10;
+    let settings = with_key(Settings::request(&upstream.url()), expires)
+        .on_route(r#"session_expiry = { lead = "1s", skew = "0s" }"#)
+        .operated();
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    let mut client = open(&proxy, "secret");
+    assert_eq!(client.ask("before"), "before");
+    let renew = |body: Value| operator.post("/api/sessions/1:0/renew", &body);
+    renew(json!({ "subject": "other", "seconds": 600 })).expect_error(409, "the client is another subject");
+    renew(json!({ "subject": "", "seconds": 600 })).expect_error(409, "the client is another subject");
+    renew(json!({ "subject": "client", "seconds": 0 })).expect_error(400, "seconds = 0: takes 1 to");
+    renew(json!({ "subject": "client" })).expect_error(400, "missing field `seconds`");
+    let reply = renew(json!({ "subject": "client", "seconds": 600 }));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let later = reply.json()["expires"].as_u64().unwrap();
+    assert!(later >= expires + 590, "{later}");
+    // On a slow machine, the notice of the expiry comes first.
+    let notices = std::iter::from_fn(|| Some(client.recv_json()));
+    let notice = notices.take(2).find(|notice| notice["notice"] == "session renewed").expect("a notice");
+    assert!(notice["expiry"]["closes_at"].is_string(), "{notice}");
+    assert_eq!(operator.json("/api/sessions/1:0")["expires"], later);
+    renew(json!({ "subject": "client", "seconds": 60 })).expect_error(409, "expires later than that already");
+    proxy.wait_log("admin action=renew peer=* target=1:0 detail=\"subject=client seconds=600\"");
+    while now().as_secs() < expires + 2 {
+        assert_eq!(client.ask("after"), "after");
+        pause(Duration::from_millis(50));
+    }
+    client.close(1000, "");
+    let account = proxy.account("1:0");
+    assert!(account.is_balanced() && account.errored == 0, "{account:?}");
+}
+
+#[test]
+fn a_session_whose_credential_never_expires_cannot_be_renewed_by_an_operator() {
+    let upstream = TestUpstream::echo();
+    let proxy = Proxy::start(&Settings::request(&upstream.url()).operated());
+    let proxy = proxy.expect("admin request refused");
+    let operator = Operator::new(proxy.admin()).with_token();
+    let _client = proxy.client();
+    let order = json!({ "subject": "client", "seconds": 600 });
+    wait_for("the session", PATIENCE, || operator.json("/api/sessions")["sessions"][0]["state"] == "open");
+    operator.post("/api/sessions/1:0/renew", &order).expect_error(409, "no credential that expires");
+    operator.post("/api/sessions/1:7/renew", &order).expect_error(404, "no session 1:7");
+    Operator::new(proxy.admin())
+        .post("/api/sessions/1:0/renew", &order)
+        .expect_error(401, "operator's token");
+}
+
 #[test]
 fn a_client_gets_a_notice_and_is_closed() {
     let upstream = TestUpstream::echo();

@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::operator::{
-    AdminOptions, CloseSessions, Conditions, EndpointName, ListSessions, Sessions, SessionsCommand,
-    Upstreams, UpstreamsCommand,
+    AdminOptions, CloseSessions, Conditions, EndpointName, ListSessions, RenewSession, Sessions,
+    SessionsCommand, Upstreams, UpstreamsCommand,
 };
 
 /// Exit code of a clean end.
@@ -84,6 +84,7 @@ Examples:
   towline sessions list --sort errored --limit 20
   towline sessions show 1:42
   towline sessions close 1:42 --token-file /etc/towline/admin.token
+  towline sessions renew 1:42 --subject 7 --for 2h
   towline sessions close --claim sub=7 --code 1008 --reason 'access revoked'
 
 The admin server answers at --admin or TOWLINE_ADMIN. Actions need the token of admin.token_file.";
@@ -178,7 +179,7 @@ pub enum Command {
     /// Send the messages of a record again, and compare what comes back
     #[command(after_help = tap::REPLAY_EXAMPLES)]
     Replay(Replay),
-    /// List, show and close the sessions of a running proxy
+    /// List, show, close and renew the sessions of a running proxy
     #[command(after_help = SESSIONS_EXAMPLES)]
     Sessions(Sessions),
     /// List the upstreams of a running proxy, and move sessions between their endpoints

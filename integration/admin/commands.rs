@@ -1,6 +1,6 @@
 //! Tests of the commands that use the admin server.
 
-use std::path::Path;
+use std::{path::Path, time::UNIX_EPOCH};
 
 use super::*;
 
@@ -41,6 +41,36 @@ fn sessions_are_listed_shown_and_closed() {
     let closed = output(&proxy, &["sessions", "close", "--peer", "127.0.0.1"]);
     assert_eq!(closed, "1 session is being closed within 1s\n");
     client.expect_closed(1001);
+}
+
+#[test]
+fn a_session_is_renewed() {
+    let upstream = TestUpstream::echo();
+    let tomorrow = UNIX_EPOCH.elapsed().unwrap().as_secs() + 86_400;
+    // The hash of `1`.
+    let hash = "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b";
+    let keys = format!("{{ one = \"sha256:{hash}:exp={tomorrow}\" }}");
+    let settings = Settings::request(&upstream.url())
+        .operated()
+        .with(r#"auth.keys.from = ["header:X-Key"]"#)
+        .with(&format!("auth.keys.api_keys.keys = {keys}"))
+        .on_route(r#"auth = ["keys"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = Opening::new(proxy.addr()).header("X-Key", "1").open();
+    assert_eq!(client.ask("a"), "a");
+    let renew =
+        |subject, time| run(&proxy, &["sessions", "renew", "1:0", "--subject", subject, "--for", time]);
+    for (subject, time, part) in [
+        ("one", "2h", "the credential expires later than that already"),
+        ("two", "30days", "the client is another subject"),
+    ] {
+        let refused = renew(subject, time);
+        assert_eq!(refused.code, Some(1), "{}", refused.stdout);
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    let renewed = renew("one", "30days");
+    assert!(renewed.stdout.starts_with("the credential of the client expires at 2"), "{}", renewed.stderr);
+    assert_eq!(client.recv_json()["notice"], "session renewed");
 }
 
 #[test]

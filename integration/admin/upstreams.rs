@@ -33,12 +33,15 @@ fn an_outage_is_listed_until_it_ends_and_after_it() {
         (&list["upstreams"][0]["name"], &list["upstreams"][0]["sessions"]),
         (&json!("echo"), &json!(2))
     );
+    wait_for("the first observation", PATIENCE, || endpoint(&operator, 1)["since"].is_string());
     let first = endpoint(&operator, 1);
     assert_eq!((&first["url"], &first["state"]), (&json!(upstreams[0].url()), &json!("up")));
     assert_eq!((&first["sessions"], &first["moves"]["movable"]), (&json!(1), &json!(1)));
     assert_eq!((&first["last_failure"], &first["outages"]), (&Value::Null, &json!([])));
     upstreams[0].stop(Death::Reset);
     wait_for("the outage", PATIENCE, || endpoint(&operator, 1)["state"] == "down");
+    let since = |endpoint: &Value| endpoint["since"].as_str().map(str::to_owned);
+    wait_for("the beginning", PATIENCE, || since(&endpoint(&operator, 1)) > since(&first));
     let down = endpoint(&operator, 1);
     assert!(down["outage_seconds"].is_f64() && down["outages"][0]["seconds"].is_null(), "{down}");
     assert!(down["last_failure"]["reason"].as_str().unwrap().contains("refused"), "{down}");

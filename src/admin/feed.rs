@@ -21,7 +21,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
@@ -88,6 +88,11 @@ impl Feed {
     /// Creates the feed before its first frame.
     pub fn new() -> Arc<Self> {
         Arc::new(Self { state: Mutex::new(FeedState::new(counts::bounds())), viewers: Arc::default() })
+    }
+
+    /// When the endpoint with this id entered this state; `None` if the latest observation does not have it in this state.
+    pub fn since(&self, endpoint: u64, state: &'static str) -> Option<SystemTime> {
+        self.state().since(endpoint, state).map(|since| UNIX_EPOCH + Duration::from_millis(since))
     }
 
     fn state(&self) -> MutexGuard<'_, FeedState> {

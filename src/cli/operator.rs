@@ -1,6 +1,6 @@
 //! The commands of operators, which use the admin server of a running proxy.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
@@ -49,6 +49,22 @@ pub enum SessionsCommand {
     },
     /// Close one session, or those that fit all conditions
     Close(CloseSessions),
+    /// Let the credential of a session's client expire later
+    Renew(RenewSession),
+}
+
+/// The options of `towline sessions renew`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct RenewSession {
+    /// The id of the session, such as 1:42
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Who the client is. The session of any other client stays as it is
+    #[arg(long, value_name = "NAME")]
+    pub subject: String,
+    /// The time from now until the credential expires, such as 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub time: Duration,
 }
 
 /// Conditions for sessions. All that are given must hold.

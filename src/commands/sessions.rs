@@ -1,6 +1,8 @@
 //! The command `towline sessions`.
 
-use serde_json::{Map, Value};
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::{
@@ -9,7 +11,7 @@ use super::{
 };
 use crate::{
     admin::AdminServer,
-    cli::{AdminOptions, CloseSessions, Conditions, ListSessions, Sessions, SessionsCommand},
+    cli::{AdminOptions, CloseSessions, Conditions, ListSessions, RenewSession, Sessions, SessionsCommand},
 };
 
 /// Runs a subcommand.
@@ -19,6 +21,10 @@ pub(super) fn sessions(options: &Sessions) -> Result<(), CommandError> {
         SessionsCommand::List(list) => (server.get(&path_of_list(list))?, text_of_list),
         SessionsCommand::Show { id } => (server.get(&format!("/api/sessions/{}", segment(id)))?, text_of_one),
         SessionsCommand::Close(close) => (close_sessions(&server, close)?, text_of_close),
+        SessionsCommand::Renew(RenewSession { id, subject, time }) => {
+            let body = json!({ "subject": subject, "seconds": time.as_secs() });
+            (server.post(&format!("/api/sessions/{}/renew", segment(id)), &body)?, text_of_renewal)
+        }
     };
     show(&options.admin, &answer, text)
 }
@@ -176,10 +182,14 @@ fn text_of_close(answer: &Value) -> String {
     }
 }
 
+fn text_of_renewal(answer: &Value) -> String {
+    let expires = Duration::from_secs(answer["expires"].as_u64().unwrap_or_default());
+    let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + expires);
+    format!("the credential of the client expires at {at}\n")
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

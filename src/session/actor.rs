@@ -374,6 +374,7 @@ impl Handler<Control> for Session {
             Control::Close(frame) => self.close_by_operator(frame),
             Control::CutOff => self.cut_off(ctx),
             Control::Inspect(reply) => self.inspect(reply),
+            Control::Extend(extension) => self.extend(extension),
         }
     }
 }

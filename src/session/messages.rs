@@ -146,8 +146,38 @@ pub enum Control {
     /// Report what the session is doing. The reply is the snapshot, which the session, or its supervisor after it, sends
     /// when it handles the message.
     Inspect(oneshot::Sender<Snapshot>),
+    /// Let the client's credential expire later, by order of an operator. The reply is the result.
+    Extend(Extension),
     /// Continue with the configuration in force. There is no reply. The next one follows when this one has been dropped.
     Adopt(Adopting),
+}
+
+/// An order to let the client's credential expire later.
+#[derive(Debug)]
+pub struct Extension {
+    /// Who the client must be.
+    pub subject: String,
+    /// When the credential then expires, in seconds since 1970.
+    pub expires: u64,
+    /// Gets the result.
+    pub reply: oneshot::Sender<Result<(), NotExtended>>,
+}
+
+/// Why a credential does not expire later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotExtended {
+    /// The session has no credential that expires.
+    #[error("the session has no credential that expires")]
+    Endless,
+    /// The client is somebody else.
+    #[error("the client is another subject")]
+    OtherSubject,
+    /// The credential is valid for longer already.
+    #[error("the credential expires later than that already")]
+    Earlier,
+    /// The session is ending.
+    #[error("the session has ended")]
+    Ended,
 }
 
 /// An order to adopt the configuration in force. While any of its copies exists, there is no other one.

@@ -35,6 +35,7 @@ pub use actor::Session;
 pub use known::{KnownClient, LoggedClaims};
 pub use lifetime::{Due, Lifetime, LifetimeEnd, Moment};
 pub use messages::{
-    Adopting, Adoption, Control, Drain, FirstData, Parts, SessionGuard, SessionLinks, SupervisorEdge,
+    Adopting, Adoption, Control, Drain, Extension, FirstData, NotExtended, Parts, SessionGuard, SessionLinks,
+    SupervisorEdge,
 };
 pub use renewal::{Announce, Check, Renewal};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     admin::{
         AdminState,
         error::ApiError,
+        feed::Feed,
         routes::{action, page},
     },
     upstream::{
@@ -67,19 +68,19 @@ async fn list(state: web::Data<AdminState>) -> HttpResponse {
     let configuration = state.server.configurations.current();
     let upstreams: BTreeMap<_, _> =
         configuration.upstreams().map(|upstream| (upstream.settings().name.as_str(), upstream)).collect();
-    let rows: Vec<_> = upstreams.iter().map(|(name, upstream)| row(name, upstream)).collect();
+    let rows: Vec<_> = upstreams.iter().map(|(name, upstream)| row(name, upstream, &state.feed)).collect();
     HttpResponse::Ok().json(json!({ "upstreams": rows }))
 }
 
-fn row(name: &str, upstream: &Upstream) -> Value {
+fn row(name: &str, upstream: &Upstream, feed: &Feed) -> Value {
     let endpoints = upstream.overview();
     let sessions: usize = endpoints.iter().map(|(overview, _)| overview.endpoint.sessions()).sum();
     let endpoints: Vec<_> =
-        endpoints.iter().map(|(overview, progress)| endpoint(overview, *progress)).collect();
+        endpoints.iter().map(|(overview, progress)| endpoint(overview, *progress, feed)).collect();
     json!({ "name": name, "sessions": sessions, "endpoints": endpoints })
 }
 
-fn endpoint(overview: &EndpointOverview, progress: Progress) -> Value {
+fn endpoint(overview: &EndpointOverview, progress: Progress, feed: &Feed) -> Value {
     let EndpointOverview {
         number,
         endpoint,
@@ -99,6 +100,7 @@ fn endpoint(overview: &EndpointOverview, progress: Progress) -> Value {
         "number": number,
         "url": endpoint.url().label(),
         "state": state.to_string(),
+        "since": feed.since(endpoint.id(), state.name()).map(time),
         "sessions": endpoint.sessions(),
         "live": endpoint.live(),
         "dials": endpoint.dials(),
@@ -122,26 +124,27 @@ fn ago(age: Duration) -> Option<String> {
     SystemTime::now().checked_sub(age).map(time)
 }
 
-/// The upstream and the endpoint that a path names.
+/// The upstream and the endpoint that the path of a request names.
 struct Named {
     upstream: Arc<Upstream>,
     endpoint: String,
+    request: HttpRequest,
 }
 
 impl Named {
-    fn find(state: &AdminState, path: &(String, String)) -> Result<Self, ApiError> {
+    fn find(state: &AdminState, path: &(String, String), request: HttpRequest) -> Result<Self, ApiError> {
         let (name, endpoint) = path;
         let configuration = state.server.configurations.current();
         let found = configuration.upstreams().find(|upstream| upstream.settings().name == *name);
         let upstream = found.ok_or_else(|| ApiError::not_found(format!("no upstream {name}")))?;
         // The server does not decode the slashes of a URL.
         let endpoint = percent_encoding::percent_decode_str(endpoint).decode_utf8_lossy().into_owned();
-        Ok(Self { upstream: Arc::clone(upstream), endpoint })
+        Ok(Self { upstream: Arc::clone(upstream), endpoint, request })
     }
 
-    fn log(&self, request: &HttpRequest, action: &str, detail: &str) {
+    fn log(&self, action: &str, detail: &str) {
         let target = format!("{} {}", self.upstream.settings().name, self.endpoint);
-        log_action(request, action, &target, detail);
+        log_action(&self.request, action, &target, detail);
     }
 }
 
@@ -168,58 +171,45 @@ fn text_of(rate: Option<u32>) -> String {
     rate.map_or_else(|| "rate=settings".to_owned(), |rate| format!("rate={rate}"))
 }
 
-async fn drain(
-    state: web::Data<AdminState>,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let Pace { rate } = body(payload).await?;
-    let (named, rate) = (Named::find(&state, &path)?, check(rate)?);
+/// The parts of a request that gives an order for an endpoint.
+type Order = (web::Data<AdminState>, web::Path<(String, String)>, HttpRequest, web::Payload);
+
+/// The parameters of an order, and the endpoint that it concerns.
+async fn read<T: DeserializeOwned>((state, path, request, payload): Order) -> Result<(T, Named), ApiError> {
+    let parameters = body(payload).await?;
+    Ok((parameters, Named::find(&state, &path, request)?))
+}
+
+async fn drain(order: Order) -> Result<HttpResponse, ApiError> {
+    let (Pace { rate }, named) = read(order).await?;
+    let rate = check(rate)?;
     named.upstream.drain_endpoint(&named.endpoint, rate)?;
-    named.log(&request, "drain", &text_of(rate));
-    Ok(accepted())
+    named.log("drain", &text_of(rate));
+    Ok(accepted(json!({})))
 }
 
-async fn undrain(
-    state: web::Data<AdminState>,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let Plain {} = body(payload).await?;
-    let named = Named::find(&state, &path)?;
+async fn undrain(order: Order) -> Result<HttpResponse, ApiError> {
+    let (Plain {}, named) = read(order).await?;
     named.upstream.undrain_endpoint(&named.endpoint)?;
-    named.log(&request, "undrain", "");
-    Ok(accepted())
+    named.log("undrain", "");
+    Ok(accepted(json!({})))
 }
 
-async fn move_sessions(
-    state: web::Data<AdminState>,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let Move { count, rate } = body(payload).await?;
-    let (named, rate) = (Named::find(&state, &path)?, check(rate)?);
+async fn move_sessions(order: Order) -> Result<HttpResponse, ApiError> {
+    let (Move { count, rate }, named) = read(order).await?;
+    let rate = check(rate)?;
     let sessions = named.upstream.move_from(&named.endpoint, count.unwrap_or(usize::MAX), rate)?;
-    named.log(&request, "move", &format!("sessions={sessions} {}", text_of(rate)));
-    Ok(HttpResponse::Accepted().json(json!({ "sessions": sessions })))
+    named.log("move", &format!("sessions={sessions} {}", text_of(rate)));
+    Ok(accepted(json!({ "sessions": sessions })))
 }
 
-async fn abort(
-    state: web::Data<AdminState>,
-    path: web::Path<(String, String)>,
-    request: HttpRequest,
-    payload: web::Payload,
-) -> Result<HttpResponse, ApiError> {
-    let Plain {} = body(payload).await?;
-    let named = Named::find(&state, &path)?;
+async fn abort(order: Order) -> Result<HttpResponse, ApiError> {
+    let (Plain {}, named) = read(order).await?;
     let sessions = named.upstream.abort_moves(&named.endpoint)?;
-    named.log(&request, "abort", &format!("sessions={sessions}"));
-    Ok(HttpResponse::Accepted().json(json!({ "sessions": sessions })))
+    named.log("abort", &format!("sessions={sessions}"));
+    Ok(accepted(json!({ "sessions": sessions })))
 }
 
-fn accepted() -> HttpResponse {
-    HttpResponse::Accepted().json(json!({}))
+fn accepted(answer: Value) -> HttpResponse {
+    HttpResponse::Accepted().json(answer)
 }

@@ -91,6 +91,12 @@ impl<K: std::hash::Hash + Eq + Clone> EndpointHistories<K> {
         (changes, is_change)
     }
 
+    /// When an endpoint entered this state; `None` if it was not observed in it last.
+    pub fn since(&self, endpoint: &K, state: &'static str) -> Option<u64> {
+        let (since, last) = self.changes.get(endpoint)?.0.back()?;
+        (*last == state).then_some(*since)
+    }
+
     /// Forgets the endpoints that were not observed since the last call.
     pub fn sweep(&mut self) {
         self.changes.retain(|_, (_, seen)| std::mem::take(seen));
@@ -153,7 +159,9 @@ mod tests {
         let mut endpoints = EndpointHistories::<u8>::default();
         assert_eq!(endpoints.observe(&1, 10, "up"), (&Changes::from([(10, "up")]), true));
         assert_eq!(endpoints.observe(&1, 11, "up"), (&Changes::from([(10, "up")]), false));
+        assert_eq!((endpoints.since(&1, "up"), endpoints.since(&1, "down")), (Some(10), None));
         assert_eq!(endpoints.observe(&1, 12, "down"), (&Changes::from([(10, "up"), (12, "down")]), true));
+        assert_eq!((endpoints.since(&1, "down"), endpoints.since(&2, "down")), (Some(12), None));
         for now in 0..CHANGES as u64 {
             endpoints.observe(&1, 13 + now, if now % 2 == 0 { "up" } else { "down" });
         }

@@ -48,6 +48,12 @@ impl FeedState {
         &self.frames
     }
 
+    /// When the endpoint with this id entered this state, in milliseconds since the Unix epoch, to the second; `None` if
+    /// the latest observation does not have it in this state.
+    pub fn since(&self, endpoint: u64, state: &'static str) -> Option<u64> {
+        self.endpoints.since(&endpoint, state)
+    }
+
     /// Takes an observation, and makes a frame of what differs from the one before.
     pub fn advance(&mut self, mut now: Observed) {
         let sample = self.rates.sample(std::mem::take(&mut now.totals), now.elapsed);

@@ -17,6 +17,7 @@ use crate::{
     session::{
         known::LoggedClaims,
         lifetime::{Lifetime, Moment},
+        messages::{Extension, NotExtended},
         renewal::{self, Checked},
     },
     wire::Message,
@@ -85,6 +86,42 @@ impl Session {
         if let Some(suppressed) = RENEWED.line(Instant::now()) {
             let claims = LoggedClaims(self.known.as_deref());
             log::info!("session renewed session={self}{claims}{suppressed}");
+        }
+        Ok(())
+    }
+
+    /// Lets the client's credential expire later, by order of an operator, and notifies the client. Its claims stay as they
+    /// are.
+    pub(super) fn extend(&mut self, Extension { subject, expires, reply }: Extension) {
+        // An operator who has gone gets no result.
+        let _ = reply.send(self.expire_later(&subject, expires));
+    }
+
+    fn expire_later(&mut self, subject: &str, expires: u64) -> Result<(), NotExtended> {
+        if !matches!(self.state, SessionState::Open) {
+            return Err(NotExtended::Ended);
+        }
+        let (Some(known), Some(expiry)) = (&mut self.known, &mut self.expiry) else {
+            return Err(NotExtended::Endless);
+        };
+        let before = known.identity.expires.ok_or(NotExtended::Endless)?;
+        if subject.is_empty() || known.identity.subject.as_deref() != Some(subject) {
+            return Err(NotExtended::OtherSubject);
+        }
+        if expires < before {
+            return Err(NotExtended::Earlier);
+        }
+        expiry.renew(Some(expires), Moment::now());
+        let identity = Identity { expires: Some(expires), ..Identity::clone(&known.identity) };
+        known.identity = Arc::new(identity);
+        self.guard.renewed(&known.identity);
+        self.figures.history.changed("credential extended", &format!("expires={expires}"));
+        if self.links.replies_errors {
+            let closes_at = self.expiry.as_ref().and_then(|expiry| expiry.closes_at());
+            let event = self.tracker.issue(Cause::Push).redeem();
+            let data = renewal_data(self.tracker.id(event), Some(expires), closes_at);
+            self.delivery.announce(event);
+            self.reply_with(event, Cause::Push, data, None);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! `/api/sessions`: lists, shows and closes sessions.
+//! `/api/sessions`: lists, shows, closes and renews sessions.
 
 mod close;
 mod filter;
 mod list;
+mod renew;
 mod show;
 
 use std::time::SystemTime;
@@ -17,7 +18,8 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
         .service(page("/api/sessions", list::list))
         .service(action("/api/sessions/close", close::close_many))
         .service(page("/api/sessions/{id}", show::show))
-        .service(action("/api/sessions/{id}/close", close::close_one));
+        .service(action("/api/sessions/{id}/close", close::close_one))
+        .service(action("/api/sessions/{id}/renew", renew::renew));
 }
 
 /// A time as in the log.

@@ -10,12 +10,16 @@ use super::{list::row, time};
 use crate::{
     admin::{AdminState, api::events::failed, error::ApiError},
     figures::{Change, ServerSnapshot, SessionPhase, Snapshot},
+    flow::Edge,
     server::{SessionId, SessionInfo, SessionState, Stage},
     session::Control,
 };
 
 /// How long a session may take to say what it does. It answers in its next turn.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
+
+/// The error about a session that does not answer in time.
+pub(super) const NO_ANSWER: &str = "the session does not answer";
 
 /// Shows what a session is doing. A session that does not answer in time gives 504, with what is known.
 pub(super) async fn show(
@@ -26,14 +30,7 @@ pub(super) async fn show(
     let (answer, stage) = match session {
         SessionState::Starting => (None, Stage::Starting),
         SessionState::Running(control) => {
-            let slot = state.questions.try_acquire();
-            let _slot = slot.map_err(|_| {
-                ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests for single sessions")
-            })?;
-            let (reply, answer) = oneshot::channel();
-            control.notify(Control::Inspect(reply));
-            let answer = timeout(ANSWER_TIME, answer).await.ok().and_then(Result::ok);
-            (Some(answer), Stage::Running)
+            (Some(ask(&state, &control, Control::Inspect).await?), Stage::Running)
         }
     };
     let mut session = row(&info, stage);
@@ -45,10 +42,25 @@ pub(super) async fn show(
             Ok(HttpResponse::Ok().json(session))
         }
         Some(None) => {
-            session.insert("error".to_owned(), "the session does not answer".into());
+            session.insert("error".to_owned(), NO_ANSWER.into());
             Ok(HttpResponse::GatewayTimeout().json(session))
         }
     }
+}
+
+/// Sends a message with a reply to a session, and waits for the reply; `None` if the session does not answer in time.
+pub(super) async fn ask<T>(
+    state: &AdminState,
+    session: &Edge<Control>,
+    message: impl FnOnce(oneshot::Sender<T>) -> Control,
+) -> Result<Option<T>, ApiError> {
+    let slot = state.questions.try_acquire();
+    let _slot = slot.map_err(|_| {
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "too many requests for single sessions")
+    })?;
+    let (reply, answer) = oneshot::channel();
+    session.notify(message(reply));
+    Ok(timeout(ANSWER_TIME, answer).await.ok().and_then(Result::ok))
 }
 
 /// The session with this id.

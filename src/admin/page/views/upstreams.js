@@ -76,7 +76,7 @@ function updateOutage(row, { start, end, open, name }) {
 
 function createEndpoint(upstream, { url, name: endpoint }) {
   const button = (name, action) => h('button', { type: 'button', 'data-action': name, onclick: () => action(upstream.name, endpoint) }, name);
-  return h('tr', {}, h('th', { scope: 'row' }, h('code', {}, url)), cell('State', {}, state('none', '')),
+  return h('tr', {}, h('th', { scope: 'row' }, h('code', {}, url)), cell('State', {}, state('none', ''), ' ', h('span', { class: 'muted' })),
     ...['Sessions', 'Dials', 'Failures'].map((label) => cell(label, { class: 'number' })), cell('Timeline', { class: 'timeline' }, strip()),
     cell('Actions', { class: 'buttons' }, button('Drain', drain), button('Undrain', undrain), button('Move', move), button('Abort', abort)));
 }
@@ -84,6 +84,7 @@ function createEndpoint(upstream, { url, name: endpoint }) {
 function updateEndpoint(row, { state: name, sessions, dials, failures, history, moving }) {
   const [, mark, ...cells] = row.children;
   setState(mark.firstChild, ...endpointState(name));
+  text(mark.lastChild, history.length ? `for ${span(store.now - history.at(-1)[0])}` : '');
   [sessions, dials, failures].forEach((value, index) => text(cells[index], count(value)));
   drawStrip(cells[3].firstChild, history, store.now - range, store.now);
   const hidden = { Drain: name === 'draining', Undrain: name !== 'draining', Move: moving > 0 || sessions === 0, Abort: moving === 0 };
