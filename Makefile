@@ -111,6 +111,10 @@ promtool: | needs ## Check a scrape, deploy/grafana.json and deploy/alerts.yml w
 	@$(call needs_tool,promtool --version,apt-get install prometheus)
 	cargo test --locked --package towline $(FEATURES) --test integration -- metrics::deploy
 
+.PHONY: schemathesis
+schemathesis: | needs ## Send wrong requests to the admin API with Schemathesis of PyPI; needs Python 3.10
+	@integration/admin/schemathesis.sh
+
 .PHONY: autobahn
 autobahn: | needs ## Run Autobahn|Testsuite against both sides; needs a Python 2.7, see docs/conformance.md
 	@integration/autobahn/run.sh

@@ -1,6 +1,10 @@
 //! Tests of malformed and endless requests.
 
-use std::time::Instant;
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Instant,
+};
 
 use super::*;
 
@@ -33,6 +37,58 @@ fn heads_that_are_malformed_or_too_long_end_the_connection() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
     }
     assert_eq!(get(proxy.admin(), "/healthz").0, 200);
+}
+
+/// Requests with these heads whose bodies never end, more than the server has connections. They do not keep others out.
+fn hold(proxy: &Proxy, head: &str) -> Vec<Raw> {
+    let slow = (0..300).map(|_| {
+        let mut raw = Raw::connect(proxy.admin());
+        raw.write(format!("{head}Host: localhost\r\nContent-Length: 100\r\n\r\n{{").as_bytes());
+        raw
+    });
+    let slow = slow.collect();
+    wait_for("the health page", 2 * PATIENCE, || get(proxy.admin(), "/healthz").0 == 200);
+    slow
+}
+
+#[test]
+fn a_body_that_nobody_reads_holds_no_connection() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let proxy = proxy.expect("admin request refused");
+    for (head, status) in [
+        ("POST /api/reload HTTP/1.1\r\n", "HTTP/1.1 401"),
+        ("GET /api/sessions HTTP/1.1\r\n", "HTTP/1.1 200"),
+        ("GET /healthz HTTP/1.1\r\n", "HTTP/1.1 200"),
+    ] {
+        for mut raw in hold(&proxy, head).into_iter().take(10) {
+            let (answer, _) = raw.rest();
+            assert!(answer.starts_with(status.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+        }
+    }
+}
+
+#[test]
+fn a_body_of_an_action_that_never_ends_is_answered_with_408() {
+    let upstream = TestUpstream::echo();
+    let (proxy, operator) = operated(&upstream);
+    let request = format!(
+        "POST /api/sessions/close HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 9\r\n\r\n{{"
+    );
+    let slow = (0..20).map(|_| {
+        let mut stream = TcpStream::connect(proxy.admin()).unwrap();
+        // The server waits for half a minute.
+        stream.set_read_timeout(Some(6 * PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    });
+    let slow: Vec<_> = slow.collect();
+    assert_eq!(operator.json("/api/sessions")["total"], 0, "others are served meanwhile");
+    for mut stream in slow {
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 408");
+    }
 }
 
 /// Many clients that never finish their head do not keep others out.

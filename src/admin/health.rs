@@ -1,7 +1,11 @@
 //! The health pages. Every host and every site may ask for them: they say only whether the process runs and accepts
 //! sessions.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header::ContentType},
+    web,
+};
 
 use super::{AdminState, routes::page};
 
@@ -11,12 +15,16 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
 }
 
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().body("ok\n")
+    text(StatusCode::OK, "ok\n")
 }
 
 async fn readyz(state: web::Data<AdminState>) -> HttpResponse {
     match state.server.registry.status().is_draining() {
-        false => HttpResponse::Ok().body("ready\n"),
-        true => HttpResponse::ServiceUnavailable().body("draining\n"),
+        false => text(StatusCode::OK, "ready\n"),
+        true => text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
+}
+
+fn text(status: StatusCode, text: &'static str) -> HttpResponse {
+    HttpResponse::build(status).content_type(ContentType::plaintext()).body(text)
 }
