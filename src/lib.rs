@@ -83,6 +83,7 @@ pub mod path;
 pub mod pipeline;
 pub mod placeholders;
 pub mod policy;
+pub mod printable;
 pub mod processor;
 pub mod rate;
 pub mod recording;

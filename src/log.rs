@@ -36,6 +36,8 @@ use std::{
 use env_logger::{Builder, Target};
 use log::{Level, LevelFilter};
 
+use crate::printable::{self, Printable, is_active};
+
 pub use self::{
     filter::{Filter, FilterError},
     limit::Suppressed,
@@ -276,10 +278,11 @@ impl LogLine<'_> {
         let time = humantime::format_rfc3339_millis(self.time);
         match format {
             Format::Text => {
-                writeln!(out, "{time} {:<5} {}: {}", self.level, self.target, Escaped(self.message))
+                writeln!(out, "{time} {:<5} {}: {}", self.level, self.target, Printable(self.message))
             }
             Format::Json => {
-                let [target, message] = [self.target, self.message].map(serde_json::Value::from);
+                let text = |text: &str| printable::json(&serde_json::Value::from(text).to_string());
+                let [target, message] = [self.target, self.message].map(text);
                 let level = self.level;
                 writeln!(
                     out,
@@ -290,25 +293,12 @@ impl LogLine<'_> {
     }
 }
 
-/// A message with its control characters escaped, so that it stays on one line.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|letter| match letter {
-            letter if letter.is_control() => write!(f, "{}", letter.escape_default()),
-            letter => f.write_char(letter),
-        })
-    }
-}
-
 // === impl Quoted ===
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let apart = |letter: char| {
-            letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '\\' | '=')
-        };
+        let apart =
+            |letter: char| letter.is_whitespace() || is_active(letter) || matches!(letter, '"' | '\\' | '=');
         if !self.0.is_empty() && !self.0.contains(apart) {
             return f.write_str(self.0);
         }
@@ -316,7 +306,7 @@ impl fmt::Display for Quoted<'_> {
         for letter in self.0.chars() {
             match letter {
                 '"' | '\\' => write!(f, "\\{letter}")?,
-                letter if letter.is_control() => write!(f, "{}", letter.escape_default())?,
+                letter if is_active(letter) => write!(f, "{}", letter.escape_default())?,
                 letter => f.write_char(letter)?,
             }
         }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     auth::{Identity, text_of},
     figures::SessionTotals,
+    printable,
 };
 
 /// Maximum length of a value, in bytes.
@@ -124,7 +125,7 @@ impl Entry {
             };
             format!("{}:{value}", serde_json::Value::from(field.name()))
         });
-        format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+        printable::json(&format!("{{{}}}", fields.collect::<Vec<_>>().join(",")))
     }
 
     fn value<'a>(&'a self, field: &Field, closing: &Closing<'a>, closed: SystemTime) -> Value<'a> {

@@ -3,6 +3,8 @@
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
+use crate::printable::is_active;
+
 /// The space between two columns.
 const GAP: &str = "  ";
 
@@ -47,7 +49,7 @@ pub(super) fn counted(number: &Value, one: &str, many: &str) -> String {
 
 /// The text without characters that a terminal acts on: some texts come from clients.
 pub(super) fn visible(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect()
+    text.chars().map(|letter| if is_active(letter) { '?' } else { letter }).collect()
 }
 
 /// A time in seconds, in at most two units: `2h 5m`.

@@ -1,7 +1,7 @@
 //! The command `towline tap`.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, BufWriter, IsTerminal, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
@@ -192,9 +192,16 @@ fn after_printing(printed: io::Result<()>) -> Result<Continue, CommandError> {
     }
 }
 
-/// Creates a file that only its owner can read, because it has what clients send.
+/// Creates a file that only its owner can read, because it has what clients send. It replaces an earlier file, or a link
+/// to one, which others may be able to read. A device or a pipe is opened as it is.
 fn create_private(file: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
+    match fs::symlink_metadata(file) {
+        Ok(known) if known.is_file() || known.is_symlink() => fs::remove_file(file)?,
+        Ok(_) => return OpenOptions::new().write(true).open(file),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)
 }
 
 fn begin_record(file: &Path, header: &Header) -> Result<BufWriter<File>, CommandError> {
@@ -205,7 +212,27 @@ fn begin_record(file: &Path, header: &Header) -> Result<BufWriter<File>, Command
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
     use super::*;
+
+    #[test]
+    fn a_record_is_private_whatever_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let [public, link] = ["public", "link"].map(|name| folder.path().join(name));
+        fs::write(&public, "old").unwrap();
+        fs::set_permissions(&public, fs::Permissions::from_mode(0o644)).unwrap();
+        symlink(&public, &link).unwrap();
+        create_private(&link).unwrap().write_all(b"new").unwrap();
+        assert_eq!(fs::read(&public).unwrap(), b"old", "the link is not followed");
+        create_private(&public).unwrap().write_all(b"new").unwrap();
+        for file in [&public, &link] {
+            let known = fs::symlink_metadata(file).unwrap();
+            assert!(known.is_file());
+            assert_eq!(known.permissions().mode() & 0o777, 0o600);
+            assert_eq!(fs::read(file).unwrap(), b"new");
+        }
+    }
 
     #[test]
     fn a_full_har_ends_the_command_with_an_error() {

@@ -38,6 +38,7 @@ const MODULES: &[&str] = &[
     "pipeline",
     "placeholders",
     "policy",
+    "printable",
     "processor",
     "rate",
     "recording",

@@ -1,6 +1,7 @@
 //! A line of a tap for a person at a terminal.
 
 use super::{Entry, RecordedLine, RecordedPayload};
+use crate::printable::Printable;
 
 /// Maximum number of characters of a payload in a line.
 const SHOWN_MAX: usize = 200;
@@ -24,7 +25,7 @@ fn of_line(line: &RecordedLine) -> String {
     let what = match &line.outcome {
         Some(outcome) => {
             let reason = outcome.reason.as_ref();
-            let reason = reason.map(|(kind, text)| format!(" {kind}: {}", printable(text.chars())));
+            let reason = reason.map(|(kind, text)| format!(" {kind}: {}", Printable(text)));
             let duration = outcome.duration.map(|time| format!(" in {:.1} ms", time.as_secs_f64() * 1e3));
             format!("{}{}{}", outcome.outcome, duration.unwrap_or_default(), reason.unwrap_or_default())
         }
@@ -33,7 +34,8 @@ fn of_line(line: &RecordedLine) -> String {
             format!("{} {kind} {} B{}", line.role, line.bytes, payload(&line.payload))
         }
     };
-    format!("{time} {id:<10} {:<13} {what}", line.direction)
+    // A record may come from elsewhere, so no part of it is trusted.
+    Printable(&format!("{time} {id:<10} {:<13} {what}", line.direction)).to_string()
 }
 
 fn payload(payload: &RecordedPayload) -> String {
@@ -44,24 +46,12 @@ fn payload(payload: &RecordedPayload) -> String {
         | RecordedPayload::Redacted(bytes)
         | RecordedPayload::Truncated(bytes) => {
             let text = String::from_utf8_lossy(bytes);
-            let mut letters = text.chars();
-            let shown = printable(letters.by_ref().take(SHOWN_MAX));
-            let is_cut = letters.next().is_some() || matches!(payload, RecordedPayload::Truncated(_));
+            let end = text.char_indices().nth(SHOWN_MAX).map_or(text.len(), |(end, _)| end);
+            let shown = Printable(&text[..end]);
+            let is_cut = end < text.len() || matches!(payload, RecordedPayload::Truncated(_));
             format!("  {shown}{}", if is_cut { "…" } else { "" })
         }
     }
-}
-
-/// The text with control characters escaped, which could change the terminal.
-fn printable(letters: impl Iterator<Item = char>) -> String {
-    let mut text = String::new();
-    for letter in letters {
-        match letter.is_control() {
-            true => text.extend(letter.escape_default()),
-            false => text.push(letter),
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::compare::Difference;
+use crate::printable::Printable;
 
 /// Maximum number of differences in the table.
 const ROWS_MAX: usize = 50;
@@ -60,6 +61,7 @@ impl Report {
                 difference.recorded.clone(),
                 difference.replayed.clone(),
             ]
+            .map(|cell| Printable(&cell).to_string())
         });
         let head = ["EVENT", "DIFFERENCE", "RECORDED", "REPLAYED"].map(str::to_owned);
         let rows: Vec<_> = std::iter::once(head).chain(cells).collect();
