@@ -70,7 +70,8 @@ fn the_command_asks_the_admin_server_of_the_environment() {
     let upstream = TestUpstream::echo();
     let proxy = Proxy::start(&Settings::request(&upstream.url()));
     let admin = format!("http://{}", proxy.admin());
-    let nobody = format!("http://{}", Port::take().addr());
+    let port = Port::take();
+    let nobody = format!("http://{}", port.addr());
     let code = |args: &[&str], at: &str| Program::finish(args, &[("TOWLINE_ADMIN", at)], Path::new("/")).code;
     assert_eq!(code(&["health"], &admin), Some(0));
     assert_eq!(code(&["health"], &nobody), Some(1));

@@ -125,6 +125,8 @@ fn limits_of_the_listener_apply_to_the_next_message() {
 #[test]
 fn policies_of_the_upstream_apply_to_the_next_message() {
     let upstream = TestUpstream::echo();
+    // Without pings, an overdue reply does not end the connection.
+    let request = |upstream: &_| request(upstream).with(r#"upstream.echo.ping_interval = "never""#);
     let proxy = Proxy::start(&request(&upstream)).expect_restarts();
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
@@ -132,7 +134,6 @@ fn policies_of_the_upstream_apply_to_the_next_message() {
     upstream.set(|_, _| {});
     client.text("b");
     assert!(client.recv_error().0.contains("no reply within 200ms"));
-    upstream.set(|conn, message| conn.send(message));
     let closing = request(&upstream).on_route("stateless = false").on_route(r#"on_upstream_loss = "close""#);
     reload(&proxy, &closing, 1);
     upstream.kill_all(Death::Reset);
@@ -282,11 +283,17 @@ fn sessions_of_a_route_that_is_gone_or_a_listener_that_is_gone_continue() {
     let [mut a, mut b] = ["ws", "b"].map(|name| Client::connect(proxy.listener(name)));
     assert_eq!((a.ask("a"), b.ask("b")), ("a".to_owned(), "b".to_owned()));
     // The sessions of the listener that is gone adopt what its route has.
-    reload(&proxy, &request(&upstream).with(r#"upstream.echo.reply_timeout = "1s""#), 1);
-    upstream.set(|_, _| {});
+    let impatient = request(&upstream)
+        .with(r#"upstream.echo.reply_timeout = "1s""#)
+        .with(r#"upstream.echo.ping_interval = "never""#);
+    reload(&proxy, &impatient, 1);
+    upstream.set(|conn, message| {
+        if message != Message::text("?") {
+            conn.send(message)
+        }
+    });
     b.text("?");
     assert!(b.recv_error().0.contains("no reply within 1s"));
-    upstream.set(|conn, message| conn.send(message));
     let renamed = Settings::request(&upstream.url()).on_route(r#"name = "other""#);
     reload(&proxy, &renamed, 2);
     assert_eq!((a.ask("a"), b.ask("b")), ("a".to_owned(), "b".to_owned()));

@@ -240,8 +240,9 @@ impl Conn {
                 }
                 _ => {
                     if let Some(message) = parts.take(frame) {
-                        self.seen.lock().unwrap().messages.push(message.clone());
+                        // First the handler: a message that the test sees is not handled by one that it sets then.
                         let on_message = Arc::clone(&shared.on_message.lock().unwrap());
+                        self.seen.lock().unwrap().messages.push(message.clone());
                         on_message(self, message);
                     }
                 }
