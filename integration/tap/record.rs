@@ -187,13 +187,6 @@ fn random_events_have_the_same_outcome_in_log_tap_record_and_api() {
 /// Expects the log to have the outcome of each event at level debug, and those of each session as counts at level info.
 #[track_caller]
 fn expect_in_log(proxy: &Proxy, outcomes: &BTreeMap<String, String>) {
-    let settled = proxy.log().into_iter().filter_map(|line| {
-        let (_, fields) = line.split_once("event settled ")?;
-        let field =
-            |name: &str| Some(fields.split(' ').find_map(|field| field.strip_prefix(name))?.to_owned());
-        Some((field("event=")?, field("outcome=")?))
-    });
-    assert_eq!(settled.collect::<BTreeMap<_, _>>(), *outcomes);
     for session in 0..4 {
         let account = proxy.account(&format!("1:{session}"));
         let id = format!("1:{session}:");
@@ -205,6 +198,14 @@ fn expect_in_log(proxy: &Proxy, outcomes: &BTreeMap<String, String>) {
             (count("answered"), count("errored"), count("dropped"))
         );
     }
+    // The line of a session's end follows those of its events.
+    let settled = proxy.log().into_iter().filter_map(|line| {
+        let (_, fields) = line.split_once("event settled ")?;
+        let field =
+            |name: &str| Some(fields.split(' ').find_map(|field| field.strip_prefix(name))?.to_owned());
+        Some((field("event=")?, field("outcome=")?))
+    });
+    assert_eq!(settled.collect::<BTreeMap<_, _>>(), *outcomes);
 }
 
 /// Expects the API to have the events that failed, with the same error, and no others.
