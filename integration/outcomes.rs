@@ -309,7 +309,8 @@ fn each_failed_event_is_in_the_log_at_debug() {
         let settings = Settings::request(&upstream.url())
             .on_route(&format!("error_replies = {error_replies}"))
             .with(r#"log.level = "info,session=debug""#);
-        let proxy = Proxy::start(&settings).expect_restarts();
+        // Without error replies, a line about the close follows.
+        let proxy = Proxy::start(&settings).expect_restarts().expect("event failed *close=1012");
         let mut client = proxy.client();
         client.text("a");
         proxy.wait_log("event failed session=1:0 event=1:0:0 error=\"Error sending event to server *\"");
