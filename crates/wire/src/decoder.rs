@@ -219,11 +219,9 @@ impl Decoder {
         if self.header_len > 0 || self.frame.is_some() || self.message.is_some() {
             return None;
         }
-        let size = Header::size(*input.first_chunk()?);
-        let header = Header::parse(input.get(..size)?).ok()?;
-        let is_message = header.fin && matches!(header.opcode, Opcode::Text | Opcode::Binary);
+        let (header, size) = Header::of_short_message(input)?;
         let is_whole = header.len <= (input.len() - size).min(SMALL) as u64;
-        (is_message && is_whole).then_some((header, size))
+        is_whole.then_some((header, size))
     }
 
     fn decode_small(

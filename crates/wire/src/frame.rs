@@ -89,32 +89,61 @@ impl Header {
         Ok(Self { fin, opcode, mask: rest.first_chunk().copied(), len })
     }
 
-    /// The encoded header, and its size in bytes.
-    pub(super) fn encode(&self) -> ([u8; HEADER_MAX], usize) {
-        let mut bytes = [0; HEADER_MAX];
-        bytes[0] = u8::from(self.fin) << 7 | self.opcode as u8;
-        let mut size = match self.len {
-            0..=125 => {
-                bytes[1] = self.len as u8;
-                2
-            }
+    /// The header of an unfragmented message at the front of `input` whose length fits 16 bits, and its size in bytes.
+    /// `None` for every other frame, and if the header is incomplete or [`Header::parse`] refuses it.
+    #[inline]
+    pub(super) fn of_short_message(input: &[u8]) -> Option<(Self, usize)> {
+        let [first, second] = *input.first_chunk()?;
+        let opcode = match first {
+            0x81 => Opcode::Text,
+            0x82 => Opcode::Binary,
+            _ => return None,
+        };
+        let (len, at) = match second & 0x7f {
+            126 => match u16::from_be_bytes(*input[2..].first_chunk()?) {
+                0..126 => return None,
+                len => (len.into(), 4),
+            },
+            127 => return None,
+            len => (len.into(), 2),
+        };
+        let header = |mask| Self { fin: true, opcode, mask, len };
+        if second & 0x80 == 0 {
+            return Some((header(None), at));
+        }
+        let mask = *input.get(at..)?.first_chunk()?;
+        Some((header(Some(mask)), at + 4))
+    }
+
+    /// The size of the encoded header in bytes.
+    pub(super) fn encoded_size(&self) -> usize {
+        let length = match self.len {
+            0..=125 => 0,
+            126..=0xffff => 2,
+            _ => 8,
+        };
+        2 + length + if self.mask.is_some() { 4 } else { 0 }
+    }
+
+    /// Appends the encoded header.
+    #[inline]
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let first = u8::from(self.fin) << 7 | self.opcode as u8;
+        let masked = if self.mask.is_some() { 0x80 } else { 0 };
+        match self.len {
+            0..=125 => out.extend_from_slice(&[first, masked | self.len as u8]),
             126..=0xffff => {
-                bytes[1] = 126;
-                bytes[2..4].copy_from_slice(&(self.len as u16).to_be_bytes());
-                4
+                let [high, low] = (self.len as u16).to_be_bytes();
+                out.extend_from_slice(&[first, masked | 126, high, low]);
             }
             _ => {
-                bytes[1] = 127;
-                bytes[2..10].copy_from_slice(&self.len.to_be_bytes());
-                10
+                out.extend_from_slice(&[first, masked | 127]);
+                out.extend_from_slice(&self.len.to_be_bytes());
             }
-        };
-        if let Some(mask) = self.mask {
-            bytes[1] |= 0x80;
-            bytes[size..size + 4].copy_from_slice(&mask);
-            size += 4;
         }
-        (bytes, size)
+        if let Some(mask) = self.mask {
+            out.extend_from_slice(&mask);
+        }
     }
 }
 
@@ -169,9 +198,28 @@ mod tests {
             len in prop_oneof![0..200_u64, 0..100_000_u64, 0..=(u64::MAX >> 1)],
         ) {
             let header = Header { fin, opcode, mask, len };
-            let (bytes, size) = header.encode();
-            prop_assert_eq!(size, Header::size([bytes[0], bytes[1]]));
-            prop_assert_eq!(Header::parse(&bytes[..size]), Ok(header));
+            let mut bytes = Vec::new();
+            header.encode(&mut bytes);
+            prop_assert_eq!(bytes.len(), header.encoded_size());
+            prop_assert_eq!(bytes.len(), Header::size([bytes[0], bytes[1]]));
+            prop_assert_eq!(Header::parse(&bytes), Ok(header));
+        }
+
+        /// The short way to a header finds the same as the long one, and nothing that the long one refuses.
+        #[test]
+        fn a_short_message_has_the_header_that_is_parsed(
+            first in prop_oneof![Just(0x81), Just(0x82), any::<u8>()],
+            second in prop_oneof![Just(126), Just(0xfe), any::<u8>()],
+            rest in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..14),
+        ) {
+            let input = [vec![first, second], rest].concat();
+            let size = Header::size([first, second]);
+            let parsed = input.get(..size).and_then(|bytes| Header::parse(bytes).ok());
+            let is_short = |header: &Header| {
+                header.fin && matches!(header.opcode, Opcode::Text | Opcode::Binary) && second & 0x7f != 127
+            };
+            let expected = parsed.filter(is_short).map(|header| (header, size));
+            prop_assert_eq!(Header::of_short_message(&input), expected);
         }
 
         #[test]

@@ -16,6 +16,7 @@ mod decoder;
 mod frame;
 mod link;
 mod liveness;
+mod mask;
 pub mod memory;
 mod outbox;
 mod quota;

@@ -7,6 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::{
     CloseFrame, Message, Role, buffer,
     frame::{Header, Opcode, apply_mask},
+    mask,
 };
 use crate::memory;
 
@@ -218,17 +219,17 @@ impl<T> Outbox<T> {
     }
 
     fn frame(&mut self, opcode: Opcode, payload: Bytes) {
-        let mask = (self.role == Role::Client).then(rand::random::<[u8; 4]>);
+        let mask = (self.role == Role::Client).then(mask::next);
         let header = Header { fin: true, opcode, mask, len: payload.len() as u64 };
         if self.tail.capacity() == 0 {
             self.tail = buffer::take();
         }
-        let (bytes, size) = header.encode();
+        let size = header.encoded_size();
         if self.thrifty && self.tail.capacity() - self.tail.len() < size + payload.len().min(COPY_BELOW) {
             self.close_chunk();
             self.tail = Vec::with_capacity(PIECE.max(size + payload.len().min(COPY_BELOW)));
         }
-        self.tail.extend_from_slice(&bytes[..size]);
+        header.encode(&mut self.tail);
         self.queued += (size + payload.len()) as u64;
         if payload.len() < COPY_BELOW {
             self.append(&payload, mask);

@@ -50,8 +50,7 @@ fn stream(peer: Role, all: &[Sent]) -> (Vec<u8>, Vec<(usize, Incoming)>) {
 
 fn frame(peer: Role, bytes: &mut Vec<u8>, fin: bool, opcode: Opcode, payload: &[u8]) {
     let mask = (peer == Role::Client).then_some([1, 2, 3, 0xff]);
-    let (header, size) = Header { fin, opcode, mask, len: payload.len() as u64 }.encode();
-    bytes.extend_from_slice(&header[..size]);
+    Header { fin, opcode, mask, len: payload.len() as u64 }.encode(bytes);
     let at = bytes.len();
     bytes.extend_from_slice(payload);
     apply_mask(&mut bytes[at..], mask.unwrap_or_default(), 0);
