@@ -53,8 +53,12 @@ fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, 
     let mut found = Vec::new();
     block_on(poll_fn(|cx: &mut Context<'_>| {
         for ack in tracker.take_acks(Some(cx.waker()), eager) {
-            if let Ack::Settled { event, status, .. } = ack {
-                found.push((event.0, status));
+            match ack {
+                Ack::Settled { event, status, .. } => found.push((event.0, status)),
+                Ack::Delivered { first, count } => {
+                    found.extend((first.0..first.0 + count).map(|event| (event, AckStatus::Delivered)));
+                }
+                Ack::PipelineDied(_) | Ack::SupervisorDied => {}
             }
         }
         if found.len() < events { Poll::Pending } else { Poll::Ready(()) }

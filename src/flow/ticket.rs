@@ -26,6 +26,13 @@ pub enum Ack {
         /// The outcome.
         status: AckStatus,
     },
+    /// Client messages in a row have the outcome "delivered".
+    Delivered {
+        /// The number of the first event.
+        first: EventNumber,
+        /// How many events there are.
+        count: u64,
+    },
     /// A pipeline of the session died.
     PipelineDied(String),
     /// The supervisor of the session died.
@@ -143,8 +150,7 @@ impl AckTracker {
         let mut back = self.back();
         for mut ticket in tickets.drain(..) {
             ticket.is_settled = true;
-            let (event, cause) = (ticket.event, ticket.cause);
-            back.acks.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
+            back.delivered(ticket.event, ticket.cause);
         }
         back.wake_if(false);
     }
@@ -162,7 +168,9 @@ impl AckTracker {
     fn ack(&self, ack: Ack) {
         let mut back = self.back();
         let good = match &ack {
-            Ack::Settled { status: AckStatus::Delivered | AckStatus::Copied, .. } => true,
+            Ack::Settled { status: AckStatus::Delivered | AckStatus::Copied, .. } | Ack::Delivered { .. } => {
+                true
+            }
             // Messages to the client may wait for an error event that was dropped.
             Ack::Settled { status: AckStatus::Dropped, cause, .. } => *cause != Cause::Error,
             Ack::Settled { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => false,
@@ -184,6 +192,17 @@ impl fmt::Display for AckTracker {
 }
 
 impl AckQueue {
+    /// Adds the outcome "delivered". Events in a row share one ack.
+    fn delivered(&mut self, event: EventNumber, cause: Cause) {
+        if cause != Cause::Message {
+            return self.acks.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
+        }
+        match self.acks.last_mut() {
+            Some(Ack::Delivered { first, count }) if first.0 + *count == event.0 => *count += 1,
+            _ => self.acks.push(Ack::Delivered { first: event, count: 1 }),
+        }
+    }
+
     /// Wakes the session if it waits for acks and `urgent` is true, or if it is eager.
     fn wake_if(&mut self, urgent: bool) {
         if (urgent || self.eager)
@@ -253,7 +272,7 @@ mod tests {
         let acks = tracker.take_acks(None, false).into_iter();
         acks.filter_map(|ack| match ack {
             Ack::Settled { event, status, .. } => Some((event.0, status)),
-            Ack::PipelineDied(_) | Ack::SupervisorDied => None,
+            Ack::Delivered { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => None,
         })
         .collect()
     }
@@ -281,6 +300,27 @@ mod tests {
             [(0, AckStatus::Delivered), (1, AckStatus::failed(Failure::lost())), (2, AckStatus::Lost)];
         assert_eq!(statuses(&tracker), expected);
         assert_eq!(tracker.id(EventNumber(4)).to_string(), "1:7:4");
+    }
+
+    #[test]
+    fn delivered_events_in_a_row_share_an_ack() {
+        let tracker = AckTracker::new(1, 0);
+        let mut tickets: Vec<_> = [Cause::Message; 4].map(|cause| tracker.issue(cause)).into();
+        let copy = tickets[3].split();
+        tracker.take_acks(None, false);
+        tickets.push(copy);
+        tickets.push(tracker.issue(Cause::Push));
+        tracker.issue(Cause::Message).settle(AckStatus::Dropped);
+        tickets.push(tracker.issue(Cause::Message));
+        tracker.delivered(&mut tickets);
+        let acks = tracker.take_acks(None, false).into_iter();
+        let runs: Vec<_> = acks
+            .filter_map(|ack| match ack {
+                Ack::Delivered { first, count } => Some((first.0, count)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(runs, [(0, 4), (3, 1), (6, 1)], "a copy and an event with another outcome end a run");
     }
 
     #[test]

@@ -92,6 +92,14 @@ impl<O> Delivery<O> {
         Some(outcome)
     }
 
+    /// Settles `count` events in a row, from `first` on, with the outcome "delivered".
+    pub fn delivered(&mut self, first: EventNumber, count: u64, mut emit: impl FnMut(O)) {
+        let settled = self.ledger.delivered(first, count);
+        for event in first.0 + settled..first.0 + count {
+            self.settle(EventNumber(event), Outcome::Delivered, &mut emit);
+        }
+    }
+
     /// Records that an event failed. Returns true when it needs an error reply; false when it already has an
     /// outcome or has failed before.
     pub fn fail(&mut self, event: EventNumber) -> bool {

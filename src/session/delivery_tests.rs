@@ -75,6 +75,7 @@ enum Operation {
     Copied(EventNumber),
     Reply(EventNumber, usize),
     Settle(EventNumber, Outcome),
+    Delivered(EventNumber, u64),
     Fail(EventNumber),
     FailUnowned(EventNumber),
     Announce(EventNumber),
@@ -93,6 +94,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         2 => event().prop_map(Operation::Copied),
         5 => (event(), count()).prop_map(|(event, count)| Operation::Reply(event, count)),
         3 => (event(), good).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
+        2 => (event(), 0..6_u64).prop_map(|(first, count)| Operation::Delivered(first, count)),
         3 => event().prop_map(Operation::Fail),
         1 => event().prop_map(Operation::FailUnowned),
         1 => event().prop_map(Operation::Announce),
@@ -138,6 +140,18 @@ impl ModelDelivery {
         let position = self.ledger.open.get(&event).and_then(|open| open.position);
         let ended = self.ledger.settle(event, outcome).flatten().is_some();
         self.close(position.filter(|_| ended));
+    }
+
+    fn copied(&mut self, event: EventNumber) {
+        if let Some(open) = self.ledger.open.get_mut(&event) {
+            open.copies += 1;
+        }
+    }
+
+    fn delivered(&mut self, first: EventNumber, count: u64) {
+        for event in first.0..first.0 + count {
+            self.settle(EventNumber(event), Outcome::Delivered);
+        }
     }
 
     fn fail(&mut self, event: EventNumber) -> bool {
@@ -283,9 +297,7 @@ impl Compared {
             }
             Operation::Copied(event) => {
                 delivery.copied(event);
-                if let Some(open) = model.ledger.open.get_mut(&event) {
-                    open.copies += 1;
-                }
+                model.copied(event);
             }
             Operation::Reply(event, _) => {
                 delivery.reply(event, outputs.clone(), emit);
@@ -294,6 +306,10 @@ impl Compared {
             Operation::Settle(event, outcome) => {
                 delivery.settle(event, outcome, emit);
                 model.settle(event, outcome);
+            }
+            Operation::Delivered(first, count) => {
+                delivery.delivered(first, count, emit);
+                model.delivered(first, count);
             }
             Operation::Fail(event) => assert_eq!(delivery.fail(event), model.fail(event)),
             Operation::FailUnowned(event) => {

@@ -111,6 +111,24 @@ impl Ledger {
         self.close(at)
     }
 
+    /// Settles events in a row, from `first` on, with the outcome "delivered", as long as they are the oldest ones, have
+    /// no position, and were neither copied nor failed. Returns their number, which is at most `count`.
+    pub fn delivered(&mut self, first: EventNumber, count: u64) -> u64 {
+        let mut settled = 0;
+        let is_next = |entry: &LedgerEntry, settled| {
+            entry.event.0 == first.0 + settled
+                && entry.position.is_none()
+                && !entry.is_copied
+                && !entry.failing
+        };
+        while settled < count && self.open.pop_front_if(|entry| is_next(entry, settled)).is_some() {
+            settled += 1;
+        }
+        self.figures.count(|tally| tally.delivered.add(settled));
+        memory::shrink_if_idle(&mut self.open);
+        settled
+    }
+
     /// Records that an event failed. Returns true the first time: the event then needs an error reply. Call
     /// [`Ledger::errored`] when the reply has been sent.
     pub fn fail(&mut self, event: EventNumber) -> bool {

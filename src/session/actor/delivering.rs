@@ -93,6 +93,7 @@ impl Session {
         for ack in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
             match ack {
                 Ack::Settled { event, cause, status } => self.acked(event, cause, status),
+                Ack::Delivered { first, count } => self.delivered(first, count),
                 Ack::PipelineDied(name) => {
                     log::error!("pipeline died session={self} pipeline={name}");
                     self.actor_died();
@@ -103,6 +104,16 @@ impl Session {
                 }
             }
         }
+    }
+
+    fn delivered(&mut self, first: EventNumber, count: u64) {
+        if self.shows_outcomes() {
+            let events = first.0..first.0 + count;
+            events.for_each(|event| self.acked(EventNumber(event), Cause::Message, AckStatus::Delivered));
+            return;
+        }
+        let down = &mut self.down;
+        self.delivery.delivered(first, count, |frame| down.emit(frame));
     }
 
     fn acked(&mut self, event: EventNumber, cause: Cause, status: AckStatus) {

@@ -39,6 +39,11 @@ impl Session {
         None
     }
 
+    /// Whether any tap is open.
+    pub(super) fn is_tapped(&self) -> bool {
+        self.tapping.as_ref().is_some_and(|tapping| tapping.tap.is_open())
+    }
+
     /// Offers a message of the client, before it becomes events.
     pub(super) fn tap_message(&mut self, message: &Message) {
         let is_one_event = self.listener.format.preprocessors.is_empty();
@@ -116,7 +121,7 @@ impl Session {
 
     /// Offers the messages of one event to the client.
     pub(super) fn tap_sent(&mut self, kind: Kind, cause: Cause, event: EventNumber) {
-        if self.tapping.as_ref().is_none_or(|tapping| !tapping.tap.is_open()) {
+        if !self.is_tapped() {
             return;
         }
         let role = match (kind, cause) {
@@ -137,6 +142,11 @@ impl Session {
                 content: Content::Message(message),
             });
         }
+    }
+
+    /// Whether an outcome would be logged, traced or offered. If not, [`Session::show_outcome`] need not be called.
+    pub(super) fn shows_outcomes(&self) -> bool {
+        self.trace.is_some() || self.is_tapped() || log::log_enabled!(log::Level::Debug)
     }
 
     /// Logs, traces and offers the outcome of an event, if it has one now.
