@@ -77,12 +77,15 @@ pub struct Part {
     pub permit: Option<Permit>,
 }
 
-/// Splits an event into its messages. The last message has the permit.
-pub fn parts(messages: &mut Vec<Message>, permit: Option<Permit>) -> impl Iterator<Item = Part> {
-    let (mut permit, count) = (permit, messages.len());
-    messages.drain(..).enumerate().map(move |(at, message)| {
-        let is_last = at + 1 == count;
-        Part { message, is_last, permit: permit.take_if(|_| is_last) }
+/// Splits an event into its messages. The last message has the permit. The iterator must be used up.
+#[inline]
+pub fn parts(messages: &mut Vec<Message>, mut permit: Option<Permit>) -> impl Iterator<Item = Part> {
+    // Usually there is one, which `pop` takes without moving others.
+    messages.reverse();
+    std::iter::from_fn(move || {
+        let message = messages.pop()?;
+        let is_last = messages.is_empty();
+        Some(Part { message, is_last, permit: permit.take_if(|_| is_last) })
     })
 }
 
@@ -197,6 +200,16 @@ where
     /// Makes a message the source of the next events. All events of the previous message must have been taken.
     pub fn feed(&mut self, message: Message) {
         self.inbound.feed(message);
+    }
+
+    /// Decodes a message at once if it is one event. The event takes a step of the turn, but does not wait for the budget,
+    /// which had room for the message. Otherwise, this is the same as [`Channel::feed`], and returns `None`.
+    pub fn decode(&mut self, message: Message) -> Option<Result<Data, FormatError>> {
+        let decoded = self.inbound.decode(message);
+        if decoded.is_some() {
+            self.steps = self.steps.saturating_sub(1);
+        }
+        decoded
     }
 
     /// The next event of the message that was fed last; `None` if there is none. It takes no step of the turn and does

@@ -47,6 +47,20 @@ impl Inbound {
         }
     }
 
+    /// Decodes a message at once if it is one event, because there are no preprocessors. Otherwise, this is the same as
+    /// [`Inbound::feed`], and returns `None`.
+    ///
+    /// # Errors
+    /// The same errors as [`Inbound::next`].
+    pub fn decode(&mut self, message: Message) -> Option<Result<Data, FormatError>> {
+        if self.preprocessors.is_some() {
+            self.feed(message);
+            return None;
+        }
+        self.binary = message.is_binary();
+        Some(self.decoded(message))
+    }
+
     /// The data of the next event; `None` when another message is needed.
     ///
     /// # Errors
@@ -58,12 +72,19 @@ impl Inbound {
                 Ok(chunk) => self.codec.decode_chunk(chunk, self.binary),
                 Err(error) => return Some(Err(error)),
             },
-            None => match self.passing.take()? {
-                Message::Text(text) => self.codec.decode_text(text),
-                Message::Binary(bytes) => self.codec.decode(bytes),
-            },
+            None => {
+                let message = self.passing.take()?;
+                self.decoded(message)
+            }
         };
         Some(decoded)
+    }
+
+    fn decoded(&self, message: Message) -> Result<Data, FormatError> {
+        match message {
+            Message::Text(text) => self.codec.decode_text(text),
+            Message::Binary(bytes) => self.codec.decode(bytes),
+        }
     }
 
     /// Marks the end of input, after the peer has closed. [`Inbound::next`] then returns incomplete input as

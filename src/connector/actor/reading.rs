@@ -52,8 +52,10 @@ impl Connector {
                 self.prove();
                 if self.recovering.is_some() {
                     self.record(message);
-                } else if let ConnectorState::Up(channel) = &mut self.state {
-                    channel.feed(message);
+                } else if let ConnectorState::Up(channel) = &mut self.state
+                    && let Some(decoded) = channel.decode(message)
+                {
+                    self.decoded(decoded);
                 }
             }
             Received::Control => self.prove(),

@@ -96,10 +96,14 @@ impl Limiters {
 impl Session {
     /// Accepts a message of the client, or refuses it when it exceeds a rate limit.
     pub(super) fn admit(&mut self, message: Message) {
-        let counted = match &self.limiters {
-            None => Ok(()),
-            Some(limiters) => limiters.count(message.len(), Instant::now()),
+        let Some(limiters) = &self.limiters else {
+            if let Some(decoded) = self.down.channel.decode(message) {
+                self.accept(decoded);
+            }
+            return;
         };
+        let counted = limiters.count(message.len(), Instant::now());
+        // A delaying limit may hold the event back.
         let Err((excess, policy)) = counted else { return self.down.channel.feed(message) };
         let failure = Failure::rate_limited(excess);
         if policy == OnLimit::Close {
