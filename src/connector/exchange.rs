@@ -159,9 +159,14 @@ impl<T> InFlight<T> {
             self.written += 1;
             return None;
         }
-        let entry = self.entries.remove(self.written)?;
-        memory::shrink_if_idle(&mut self.entries);
+        let entry = self.remove(self.written)?;
         entry.owed
+    }
+
+    fn remove(&mut self, at: usize) -> Option<InFlightEvent<T>> {
+        let entry = if at == 0 { self.entries.pop_front() } else { self.entries.remove(at) };
+        memory::shrink_if_idle(&mut self.entries);
+        entry
     }
 
     /// Matches an upstream message with the oldest written event, or, when replies match by key, with the
@@ -175,9 +180,8 @@ impl<T> InFlight<T> {
                 .and_then(|key| written.enumerate().find(|(_, entry)| entry.key() == Some(key)))
                 .map(|(at, _)| at),
         };
-        let Some(entry) = position.and_then(|at| self.entries.remove(at)) else { return ReplyMatch::Push };
+        let Some(entry) = position.and_then(|at| self.remove(at)) else { return ReplyMatch::Push };
         self.written -= 1;
-        memory::shrink_if_idle(&mut self.entries);
         match entry.owed {
             Some(owed) => {
                 self.overdue_in_row = 0;

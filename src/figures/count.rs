@@ -25,6 +25,17 @@ pub struct TrafficTotals {
     pub bytes: u64,
 }
 
+// === impl TrafficTotals ===
+
+impl TrafficTotals {
+    /// Adds a message with a payload of `bytes` bytes.
+    #[inline]
+    pub fn message(&mut self, bytes: usize) {
+        self.messages += 1;
+        self.bytes += bytes as u64;
+    }
+}
+
 // === impl Count ===
 
 impl Count {
@@ -53,8 +64,14 @@ impl Traffic {
     /// Counts a message with a payload of `bytes` bytes.
     #[inline]
     pub fn message(&self, bytes: usize) {
-        self.messages.add(1);
-        self.bytes.add(bytes as u64);
+        self.add(TrafficTotals { messages: 1, bytes: bytes as u64 });
+    }
+
+    /// Counts messages.
+    #[inline]
+    pub fn add(&self, more: TrafficTotals) {
+        self.messages.add(more.messages);
+        self.bytes.add(more.bytes);
     }
 
     /// The numbers at this moment.

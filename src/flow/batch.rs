@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use super::{DataMessage, Envelope, Failed};
 use crate::turn::now_ns;
 
-/// Maximum number of empty batches that a thread keeps. In most turns no more are in flight between its
-/// actors.
-const KEPT: usize = 16;
+/// Maximum number of empty batches that a thread keeps. When more sockets become ready at once, their actors allocate
+/// batches, because each fills one before the next actors take them.
+const KEPT: usize = 64;
 
-/// Maximum capacity, in envelopes, of a batch that is kept when empty. A larger batch is freed.
-const KEPT_ROOM: usize = 256;
+/// Maximum capacity, in envelopes, of a batch that is kept when empty. A larger batch is freed: its messages share the
+/// cost of the allocation.
+const KEPT_ROOM: usize = 64;
 
 thread_local! {
     static EMPTIED: RefCell<Vec<Vec<Envelope>>> = const { RefCell::new(Vec::new()) };

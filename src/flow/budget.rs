@@ -118,6 +118,7 @@ impl Budget {
     }
 
     /// Whether another message may be read, that is, whether events use less than the limit.
+    #[inline]
     pub fn has_room(&self) -> bool {
         let used = self.used();
         used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
@@ -127,10 +128,12 @@ impl Budget {
     ///
     /// A session whose reader waits holds events, and settling them wakes the reader. The reader does not
     /// wait for other sessions here.
+    #[inline]
     pub fn room_or_wake(&self, waker: &Waker) -> bool {
-        if self.has_room() {
-            return true;
-        }
+        self.has_room() || self.wait_for_room(waker)
+    }
+
+    fn wait_for_room(&self, waker: &Waker) -> bool {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !waiting.iter().any(|known| known.will_wake(waker)) {
             waiting.push(waker.clone());

@@ -12,8 +12,14 @@ use super::{
     barrier::Barrier,
 };
 use crate::{
-    channel::Channel, event::EventNumber, figures::SessionFigures, flow::Permit, net::Stream,
-    settings::SlowConsumer, turn::now_ns, wire::Message,
+    channel::Channel,
+    event::EventNumber,
+    figures::{SessionFigures, TrafficTotals},
+    flow::Permit,
+    net::Stream,
+    settings::SlowConsumer,
+    turn::now_ns,
+    wire::Message,
 };
 
 /// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
@@ -137,13 +143,11 @@ impl Downstream {
 
     /// Writes what is queued for the socket, and counts the messages that are written.
     fn flush_queued(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (figures, mut has_written) = (&self.figures, false);
-        let flushed = self.channel.link().poll_flush(cx, |sending| {
-            figures.count(|tally| tally.sent.message(sending.bytes));
-            has_written = true;
-        });
-        if has_written {
-            figures.active(now_ns());
+        let mut written = TrafficTotals::default();
+        let flushed = self.channel.link().poll_flush(cx, |sending| written.message(sending.bytes));
+        if written.messages > 0 {
+            self.figures.count(|tally| tally.sent.add(written));
+            self.figures.active(now_ns());
         }
         flushed
     }

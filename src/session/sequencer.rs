@@ -56,11 +56,18 @@ impl<O> Sequencer<O> {
     }
 
     /// Puts an output after all positions reserved so far.
+    #[inline]
     pub fn append(&mut self, output: O, mut emit: impl FnMut(O)) {
+        if self.positions.is_empty() {
+            return emit(output);
+        }
+        self.hold_last(output);
+    }
+
+    fn hold_last(&mut self, output: O) {
         match self.positions.back_mut() {
-            None => emit(output),
             Some(last) if last.closed => last.held.push(output),
-            Some(_) => self.positions.push_back(Pending { closed: true, held: vec![output] }),
+            _ => self.positions.push_back(Pending { closed: true, held: vec![output] }),
         }
     }
 

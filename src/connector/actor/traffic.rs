@@ -6,7 +6,11 @@ use std::{
 };
 
 use super::{Connector, ConnectorState, Part};
-use crate::{figures::NAMED, upstream::Destination, wire::LinkError};
+use crate::{
+    figures::{NAMED, TrafficTotals},
+    upstream::Destination,
+    wire::LinkError,
+};
 
 impl Connector {
     /// Counts a connection that is up. From now on its messages are counted.
@@ -30,9 +34,9 @@ impl Connector {
         let exchange = &mut self.exchange;
         let mut now = None;
         let (delivered, unwritten) = (&mut self.delivered, &mut self.unwritten);
-        let traffic = self.traffic.as_deref();
+        let mut sent = TrafficTotals::default();
         let flushed = channel.link().poll_flush(task, |sending| {
-            traffic.into_iter().for_each(|traffic| traffic.sent.message(sending.bytes));
+            sent.message(sending.bytes);
             match sending.part {
                 Part::Last => {
                     delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
@@ -44,6 +48,9 @@ impl Connector {
                 Part::None => {}
             }
         });
+        if let Some(traffic) = &self.traffic {
+            traffic.sent.add(sent);
+        }
         self.tracker.delivered(&mut self.delivered);
         if let Poll::Ready(Err(error)) = flushed {
             self.end((&LinkError::Io(error)).into());
