@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts the instructions that the proxy executes for one message, with callgrind.
 
-usage: benches/callgrind.py TOWLINE [--check | --write | --functions [COUNT]] [SCENARIO...]
+usage: benches/callgrind.py TOWLINE [--check | --write | --centres | --functions [COUNT]] [SCENARIO...]
 
 Counts are almost the same on a busy machine and on an idle one, so they show a regression that a time would hide. This
 script is the client and the upstream at once. In one round, each client sends its messages in one write, the upstream
@@ -11,6 +11,7 @@ Start, handshakes and end are in both runs, so they cancel out.
 
   --check      compare with benches/callgrind.json, and fail if a count exceeds it by more than the tolerance there
   --write      write the counts to benches/callgrind.json
+  --centres    also list the cost of each part of the proxy, by the names of functions
   --functions  also list the functions with the highest own cost per message (30, or COUNT)
 
 Build the program with `cargo build --locked --profile profiling`. Without valgrind, nothing is counted and the exit
@@ -24,6 +25,16 @@ BASELINE = os.path.join(HERE, "callgrind.json")
 DEADLINE = 120
 # name: connections, messages in flight of each, bytes of a message, rounds in the shorter run
 SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6)}
+# The parts of the proxy, by the names of functions. The first match counts.
+CENTRES = {
+    "frames to messages": r"decoder|Decoder|Header::parse|apply_mask|bytes_mut|ReadBuffer|poll_next|core::slice::<impl",
+    "messages to events": r"poll_event|Channel<S,T>::decode|Inbound|decode_text|Budget|Value::size|Data::size",
+    "session": r"session|[Ll]edger|[Tt]racker|sequencer|Delivery",
+    "connector": r"connector|exchange",
+    "events to frames": r"Outbound|encode|outbox|push_event|rand|chacha|Link<S,T>::push|poll_flush|LocalKey|call_mut",
+    "copies and allocations": r"^__mem|malloc|free|realloc|calloc|alloc::|rdl_|unlink_chunk|shared_v_drop|drop_in_place",
+    "rest": "",
+}
 MASK = b"\x12\x34\x56\x78"
 
 
@@ -185,17 +196,26 @@ def functions(out):
     return costs
 
 
-def measure(program, scenario, top):
+def by_centre(costs):
+    sums = dict.fromkeys(CENTRES, 0)
+    for name, cost in costs.items():
+        sums[next(centre for centre, names in CENTRES.items() if re.search(names, name))] += cost
+    return sums
+
+
+def measure(program, scenario, top, has_centres):
     connections, window, _, rounds = scenario
     messages = connections * window * rounds
     with tempfile.TemporaryDirectory() as folder:
         outs = [count(program, scenario, factor * rounds, folder) for factor in (1, 2)]
         few, many = map(total, outs)
-        if top:
+        if top or has_centres:
             before, after = map(functions, outs)
             costs = {name: (cost - before.get(name, 0)) / messages for name, cost in after.items()}
             for name, cost in sorted(costs.items(), key=lambda item: -item[1])[:top]:
                 print(f"{cost:10.1f}  {name}")
+            for name, cost in by_centre(costs).items() if has_centres else ():
+                print(f"{cost:10.0f}  {name}")
         return round((many - few) / messages)
 
 
@@ -209,9 +229,10 @@ def main():
     program = os.path.abspath(arguments[0])
     names = [argument for argument in arguments if argument in SCENARIOS] or list(SCENARIOS)
     top = next((int(argument) for argument in arguments[1:] if argument.isdigit()), 30)
+    top = top if "--functions" in arguments else 0
     counts = {}
     for name in names:
-        counts[name] = measure(program, SCENARIOS[name], top if "--functions" in arguments else 0)
+        counts[name] = measure(program, SCENARIOS[name], top, "--centres" in arguments)
         print(f"{name}: {counts[name]} instructions per message", flush=True)
     with open(BASELINE) as file:
         baseline = json.load(file)
