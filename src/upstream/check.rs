@@ -100,7 +100,7 @@ async fn connect(
     limit: Duration,
 ) -> Result<(), CheckError> {
     let Some(place) = url.place() else { return Ok(()) };
-    match timeout(limit, connector_to(url, network, settings).open(&place)).await {
+    match timeout(limit, connector_to(url, network, settings).open(place)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(DialError::from(error).into()),
         Err(_) => Err(DialError::Timeout(limit).into()),

@@ -138,7 +138,7 @@ impl Dialer {
 pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, settings: &settings::Upstream) -> Client {
     let connect = connector_to(url, network, settings);
     match url.place() {
-        Some(place) => client(connect.to(place)),
+        Some(place) => client(connect.to(place.clone())),
         None => client(connect),
     }
 }

@@ -148,7 +148,7 @@ impl Discovery {
 fn name_of(url: &UpstreamUrl) -> Option<Arc<str>> {
     let Some(Place::Host(host, _)) = url.place() else { return None };
     let is_address = host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    (!is_address).then(|| host.into())
+    (!is_address).then(|| host.as_str().into())
 }
 
 // === impl Found ===

@@ -68,7 +68,7 @@ impl Dialer {
     async fn connect(&self, url: &UpstreamUrl) -> Result<Socket, DialError> {
         let upstream = self.upstream();
         let place = url.place().ok_or(DialError::Handshake("request not sent"))?;
-        Ok(connector_to(url, &upstream.network, &upstream.settings).open(&place).await?)
+        Ok(connector_to(url, &upstream.network, &upstream.settings).open(place).await?)
     }
 
     fn opened(&self, socket: Socket, url: UpstreamUrl, mut lease: Lease) -> HttpConnection {

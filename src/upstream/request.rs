@@ -34,7 +34,7 @@ pub(super) fn websocket(
     // The socket restores the spelling of header names. Camel case is for the value of `Connection`.
     let mut request = client.ws(&*text).set_camel_case_headers(true);
     if let Some(Place::Address(address)) = url.place() {
-        request = request.address(address);
+        request = request.address(*address);
     }
     for (name, value) in headers {
         if *name != AUTHORIZATION || secret.is_none() {

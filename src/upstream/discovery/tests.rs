@@ -49,7 +49,7 @@ fn a_name_is_one_endpoint_until_it_is_looked_up_and_then_one_for_each_address() 
     assert_eq!(labels(&discovery)[2..], literal);
     let first = &discovery.endpoints().endpoints[0];
     assert_eq!(first.weight, 2, "each address has the weight of its name");
-    assert_eq!(first.url.place(), Some(Place::Address(([10, 0, 0, 1], 81).into())));
+    assert_eq!(first.url.place(), Some(&Place::Address(([10, 0, 0, 1], 81).into())));
     assert_eq!(&*first.url.request(), "ws://chat.test:81/a", "the request names the host");
     assert!(!answer(&mut discovery, "chat.test", &[1, 2]), "the order says nothing");
     assert!(!answer(&mut discovery, "chat.test", &[]), "no address is a failed look-up");

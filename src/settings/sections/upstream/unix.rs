@@ -77,7 +77,7 @@ mod tests {
         ] {
             let url = UpstreamUrl::parse(text).unwrap();
             assert_eq!((&*url.text, &*url.shown, &*url.request()), (text, text, request));
-            assert_eq!(url.place(), Some(Place::Path(socket.into())));
+            assert_eq!(url.place(), Some(&Place::Path(socket.into())));
             assert_eq!(url.parts(), UrlParts { origin, path, query: None });
             assert_eq!(&*url.at("/x", Some("y")).text, format!("unix:{socket}:/x?y"));
         }

@@ -95,8 +95,9 @@ pub struct UpstreamUrl {
     pub shown: Arc<str>,
     /// Whether the URL was written with a path, even if that is `/`.
     pub(crate) has_path: bool,
-    /// The one address of the host to connect to; `None`: any of its addresses.
-    address: Option<IpAddr>,
+    /// See [`UpstreamUrl::place`]. It is kept, because parsing the URL for each dial costs more than the dial's other
+    /// work on it.
+    place: Option<Arc<Place>>,
 }
 
 /// The parts of an upstream's URL.
@@ -156,7 +157,7 @@ impl UpstreamUrl {
 
     /// A URL that is checked already.
     pub(super) fn new(text: &str, shown: &str, has_path: bool) -> Self {
-        Self { text: text.into(), shown: shown.into(), has_path, address: None }
+        Self { text: text.into(), shown: shown.into(), has_path, place: place_of(text).map(Arc::new) }
     }
 
     /// The same server with another path and query. They are not shown.
@@ -211,22 +212,33 @@ impl UpstreamUrl {
 
     /// The same URL, for any address of its host.
     pub fn without_address(&self) -> Self {
-        Self { address: None, ..self.clone() }
+        match self.address() {
+            Some(_) => Self { place: place_of(&self.text).map(Arc::new), ..self.clone() },
+            None => self.clone(),
+        }
     }
 
     /// The same URL, with one of the addresses of its host.
     pub fn with_address(&self, address: IpAddr) -> Self {
-        Self { address: Some(address), ..self.clone() }
+        let port = match self.place() {
+            Some(Place::Host(_, port)) => *port,
+            Some(Place::Address(before)) => before.port(),
+            Some(Place::Path(_)) | None => return self.clone(),
+        };
+        Self { place: Some(Arc::new(Place::Address(SocketAddr::new(address, port)))), ..self.clone() }
     }
 
     /// The one address of the host to connect to; `None`: any of its addresses.
     pub fn address(&self) -> Option<IpAddr> {
-        self.address
+        match self.place() {
+            Some(Place::Address(address)) => Some(address.ip()),
+            _ => None,
+        }
     }
 
     /// The text for logs: [`shown`](Self::shown), and the address if there is one, as `ws://h:81 (10.0.0.1)`.
     pub fn label(&self) -> String {
-        match self.address {
+        match self.address() {
             Some(address) => format!("{} ({address})", self.shown),
             None => self.shown.to_string(),
         }
@@ -245,16 +257,8 @@ impl UpstreamUrl {
     }
 
     /// Where a connection to the server goes.
-    pub fn place(&self) -> Option<Place> {
-        if let Some(url) = unix::split(&self.text) {
-            return Some(Place::Path(url.socket.into()));
-        }
-        let url = Url::parse(&self.text).ok()?;
-        let port = url.port_or_known_default()?;
-        Some(match self.address {
-            Some(address) => Place::Address(SocketAddr::new(address, port)),
-            None => Place::Host(url.host_str()?.to_owned(), port),
-        })
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
     }
 
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.
@@ -268,6 +272,16 @@ impl UpstreamUrl {
         let path = segments.filter(|segment| !segment.is_empty()).map(str::to_owned).collect();
         Some(Origin { host, port: url.port(), path })
     }
+}
+
+/// Where a connection to the server of a URL goes: to any address of its host.
+fn place_of(text: &str) -> Option<Place> {
+    if let Some(url) = unix::split(text) {
+        return Some(Place::Path(url.socket.into()));
+    }
+    let url = Url::parse(text).ok()?;
+    let port = url.port_or_known_default()?;
+    Some(Place::Host(url.host_str()?.to_owned(), port))
 }
 
 /// The text of a URL up to the path, and the rest.

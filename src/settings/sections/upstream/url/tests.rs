@@ -50,15 +50,16 @@ fn a_secure_url_has_its_own_port_and_a_request_without_tls() {
         ("wss://h:80/a", 80, "ws://h:80/a"),
         ("wss://h:8443/a?b", 8443, "ws://h:8443/a?b"),
     ] {
-        assert_eq!(url(text).place(), Some(Place::Host("h".to_owned(), port)), "{text}");
+        assert_eq!(url(text).place(), Some(&Place::Host("h".to_owned(), port)), "{text}");
         assert_eq!((&*url(text).request(), url(text).is_secure()), (request, true), "{text}");
     }
-    assert_eq!(url("ws://h").place(), Some(Place::Host("h".to_owned(), 80)));
+    assert_eq!(url("ws://h").place(), Some(&Place::Host("h".to_owned(), 80)));
     assert!(!url("ws://wss").is_secure() && !url("unix:/a").is_secure());
     assert_eq!(url("wss://[::1]:1").host().as_deref(), Some("::1"));
     let address = IpAddr::from([10, 0, 0, 1]);
-    let place = url("wss://h").with_address(address).place();
-    assert_eq!(place, Some(Place::Address(SocketAddr::new(address, 443))));
+    let one = url("wss://h").with_address(address);
+    assert_eq!(one.place(), Some(&Place::Address(SocketAddr::new(address, 443))));
+    assert_eq!((one.address(), one.without_address()), (Some(address), url("wss://h")));
     assert_eq!(url("wss://h").origin().map(|origin| origin.port), Some(None));
 }
 
