@@ -152,6 +152,7 @@ where
         if let Some(decoded) = self.inbound.next() {
             return Poll::Ready(Ok(Received::Event(decoded)));
         }
+        self.link.set_room(self.budget.room());
         let Poll::Ready(incoming) = self.link.poll_next(cx) else {
             self.is_reading = !self.link.is_held_up();
             return Poll::Pending;
@@ -370,6 +371,19 @@ mod tests {
         drop(events);
         let (events, _) = turn(&mut channel);
         assert_eq!(events[0].0, Value::string("c"));
+    }
+
+    #[actix::test]
+    async fn no_more_is_read_at_once_than_the_budget_has_room_for() {
+        let room = 8 * 1024;
+        let (mut channel, mut server) = channel(room);
+        let line = format!("{}\n", "a".repeat(100));
+        server.write_all(&text(&line).repeat(600)).await.unwrap();
+        let (events, _) = turn(&mut channel);
+        assert!(!channel.is_reading);
+        assert!(channel.link().unfinished() <= room, "{}", channel.link().unfinished());
+        drop(events);
+        assert!(!turn(&mut channel).0.is_empty());
     }
 
     #[actix::test]

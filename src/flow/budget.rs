@@ -124,6 +124,11 @@ impl Budget {
         used < self.limit && (used < RESERVED_PER_DIRECTION || !self.global_budget.is_used_up())
     }
 
+    /// Bytes that events may take until the limit.
+    pub fn room(&self) -> usize {
+        self.limit.saturating_sub(self.used())
+    }
+
     /// Whether another message may be read, as [`Budget::has_room`]. If not, wakes `waker` when one may.
     ///
     /// A session whose reader waits holds events, and settling them wakes the reader. The reader does not

@@ -25,6 +25,10 @@ use crate::{
 /// A payload is read directly into its message, without a copy, if at least this many bytes are missing.
 const DIRECT_FROM: usize = 16 * 1024;
 
+/// Minimum number of bytes that are read at once, however little of them the owner has room for: less would cost a
+/// system call for every few frames.
+const LEAST: usize = 4 * 1024;
+
 /// The time until the next attempt for a message that may not grow.
 const RETRY: Ticks = Ticks(3);
 
@@ -62,6 +66,8 @@ pub struct Link<S, T> {
     unflushed: bool,
     /// Maximum size in bytes of an incomplete message in the current turn.
     allowance: usize,
+    /// Number of bytes for which the owner has room.
+    room: usize,
     /// The rest of the current turn's quota.
     quota: Quota,
     liveness: Liveness,
@@ -83,6 +89,7 @@ where
             eof: false,
             unflushed: false,
             allowance: usize::MAX,
+            room: usize::MAX,
             quota: Quota::new(),
             liveness: Liveness::new(config, now()),
             alarm: Alarm::new(),
@@ -123,6 +130,12 @@ where
     /// stops reading.
     pub fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
+    }
+
+    /// Sets the number of bytes for which the owner has room. No more are read at once, so that few bytes are left undecoded
+    /// when the owner stops reading. At least 4 KiB are read.
+    pub fn set_room(&mut self, room: usize) {
+        self.room = room;
     }
 
     /// Number of bytes held between two turns that are not a message yet: bytes read but not decoded (at most
@@ -407,7 +420,8 @@ where
             return Poll::Ready(Ok(self.decoder.filled(count)?));
         }
         let scratch = self.scratch.get_or_insert_with(buffer::take_read);
-        let mut buffer = ReadBuf::new(&mut scratch.bytes);
+        let room = self.room.saturating_sub(self.decoder.unfinished()).max(LEAST).min(scratch.bytes.len());
+        let mut buffer = ReadBuf::new(&mut scratch.bytes[..room]);
         ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
         let count = buffer.filled().len();
         (scratch.at, scratch.end) = (0, count);
