@@ -7,9 +7,9 @@ use tokio::sync::Notify;
 use super::balance::hash;
 use crate::event::{Data, Value};
 
-/// The hash that selects the endpoint of a session. Clones share it.
+/// The hash that selects the endpoint of a session; `None` if nothing selects it. Clones share it.
 #[derive(Clone)]
-pub struct SessionKey(Rc<Shared>);
+pub struct SessionKey(Option<Rc<Shared>>);
 
 struct Shared {
     /// The hash; `Some(None)` if the client's request or first message does not have the value.
@@ -23,36 +23,39 @@ struct Shared {
 impl SessionKey {
     /// A key that the client's request determines.
     pub fn known(key: Option<u64>) -> Self {
-        Self(Rc::new(Shared { key: OnceCell::from(key), path: None, taken: Notify::new() }))
+        let shared = |key| Shared { key: OnceCell::from(Some(key)), path: None, taken: Notify::new() };
+        Self(key.map(|key| Rc::new(shared(key))))
     }
 
     /// A key that is the value at this path of the client's first message; the whole message if the path is empty.
     pub fn of_first_message(path: Arc<[String]>) -> Self {
-        Self(Rc::new(Shared { key: OnceCell::new(), path: Some(path), taken: Notify::new() }))
+        Self(Some(Rc::new(Shared { key: OnceCell::new(), path: Some(path), taken: Notify::new() })))
     }
 
     /// The hash; `None` if the client has not sent the value.
     pub fn get(&self) -> Option<u64> {
-        self.0.key.get().copied().flatten()
+        self.0.as_ref()?.key.get().copied().flatten()
     }
 
     /// Whether the client's first message will determine it.
     pub fn is_awaited(&self) -> bool {
-        self.0.key.get().is_none()
+        self.0.as_ref().is_some_and(|shared| shared.key.get().is_none())
     }
 
     /// Takes the client's first message. Later messages have no effect.
     pub fn take(&self, data: &Data) {
-        let path = self.0.path.as_deref().unwrap_or_default();
-        if self.0.key.set(hash_of(data, path)).is_ok() {
-            self.0.taken.notify_one();
+        let Some(shared) = &self.0 else { return };
+        let path = shared.path.as_deref().unwrap_or_default();
+        if shared.key.set(hash_of(data, path)).is_ok() {
+            shared.taken.notify_one();
         }
     }
 
     /// Resolves when the key is determined. One dial of the session waits at a time.
     pub async fn wait(&self) {
+        let Some(shared) = &self.0 else { return };
         while self.is_awaited() {
-            self.0.taken.notified().await;
+            shared.taken.notified().await;
         }
     }
 }
