@@ -61,6 +61,7 @@ mod logging;
 mod logs;
 mod losses;
 mod malformed;
+mod memory;
 mod metrics;
 mod moves;
 mod names;

@@ -1,0 +1,85 @@
+//! Memory of a session, measured from outside: idle sessions, sessions whose client does not read, and what remains
+//! when sessions have ended (guarantee C4). docs/performance.md has the exact figures.
+//!
+//! The bounds are for the growth from a number of sessions to a higher one, so that what all sessions share does not
+//! count. They are upper bounds: memory that the start of the program has used may go back to the system meanwhile.
+
+use crate::harness::*;
+
+/// Maximum memory of an idle session, in KiB. It takes 11 to 12.
+const IDLE_KIB: u64 = 14;
+
+/// Maximum memory of a session whose client does not read, in KiB: `buffer`, the message above it, the bytes that are
+/// read and not decoded, and the idle session.
+const STALLED_KIB: u64 = 128;
+
+/// Sessions that fill what all sessions share.
+const FIRST: usize = 100;
+
+/// Sessions that are measured.
+const MORE: usize = 400;
+
+fn proxy(upstream: &TestUpstream) -> Proxy {
+    Proxy::start(&Settings::stream(&upstream.url()).with("server.workers = 1"))
+}
+
+/// Sessions that have exchanged one message.
+fn idle(proxy: &Proxy, count: usize) -> Vec<Client> {
+    let opened = (0..count).map(|_| {
+        let mut client = proxy.client();
+        assert_eq!(client.ask("hello"), "hello");
+        client
+    });
+    opened.collect()
+}
+
+#[test]
+fn an_idle_session_takes_few_kib() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    let _first = idle(&proxy, FIRST);
+    let before = proxy.resident_kib();
+    let _more = idle(&proxy, MORE);
+    let each = proxy.resident_kib().saturating_sub(before) / MORE as u64;
+    println!("{each} KiB for each session");
+    assert!(each <= IDLE_KIB, "{each} KiB");
+}
+
+#[test]
+fn a_session_whose_client_does_not_read_takes_little_more_than_its_buffer() {
+    const STALLED: usize = 12;
+    let upstream = TestUpstream::silent();
+    let proxy = proxy(&upstream);
+    let stall = |sessions: std::ops::Range<usize>| -> Vec<Client> {
+        let stalled = sessions.map(|number| {
+            let client = proxy.client();
+            let taken = upstream.conn(number).flood(16 << 10, 64 << 20);
+            assert!(taken < 64 << 20, "the upstream is read although the client does not read");
+            client
+        });
+        stalled.collect()
+    };
+    let _first = stall(0..4);
+    let before = proxy.resident_kib();
+    let _more = stall(4..4 + STALLED);
+    let each = proxy.resident_kib().saturating_sub(before) / STALLED as u64;
+    println!("{each} KiB for each session");
+    assert!(each <= STALLED_KIB, "{each} KiB");
+}
+
+/// The allocator returns memory when it is used again, so other sessions come and go meanwhile.
+#[test]
+fn memory_of_sessions_that_have_ended_goes_back_to_the_system() {
+    let upstream = TestUpstream::echo();
+    let proxy = proxy(&upstream);
+    drop(idle(&proxy, FIRST));
+    wait_for("the end of the first sessions", PATIENCE, || proxy.sessions() == 0);
+    let before = proxy.resident_kib();
+    let more = idle(&proxy, MORE);
+    let grown = proxy.resident_kib().saturating_sub(before);
+    drop(more);
+    wait_for("half of the memory to be returned", 3 * PATIENCE, || {
+        drop(idle(&proxy, 1));
+        proxy.resident_kib().saturating_sub(before) < grown / 2
+    });
+}
