@@ -11,12 +11,12 @@ use super::{
     tests::{PROXY, Peer, TestBed, on_worker},
 };
 use crate::{
-    connector::{Ended, Fact, Generation, Report},
+    connector::{Ended, Fact, Generation, Release, Report},
     event::{Event, Meta, Value},
     failure::Failure,
-    flow::{AckTracker, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind, Mark},
+    flow::{AckStatus, AckTracker, Budget, Cause, DataMessage, Edge, Envelope, GlobalBudget, Kind, Mark},
     pipeline::{Attach, Output, UpstreamEdge},
-    supervisor::{Supervisor, SupervisorLinks},
+    supervisor::{StopUpstream, Supervisor, SupervisorLinks},
     turn::now_ns,
 };
 
@@ -49,10 +49,12 @@ impl<M: actix::Message<Result = ()> + Unpin + 'static> Handler<M> for Double<M> 
 struct Rig {
     supervisor: Edge<DataMessage>,
     reports: Edge<Report>,
+    stop: Edge<StopUpstream>,
     attaches: UnboundedReceiver<Attach>,
     back: UnboundedReceiver<DataMessage>,
     tracker: Arc<AckTracker>,
-    upstream: Peer,
+    /// `None` once the test has dropped it.
+    upstream: Option<Peer>,
 }
 
 impl Rig {
@@ -79,19 +81,29 @@ impl Rig {
         Self {
             supervisor: Edge::to(&supervisor),
             reports: Edge::to(&supervisor),
+            stop: Edge::to(&supervisor),
             attaches,
             back,
             tracker,
-            upstream,
+            upstream: Some(upstream),
         }
     }
 
     /// A message with one event, whose number is that of the calls before.
     fn event(&self, text: &str) -> DataMessage {
+        DataMessage::Events(vec![self.envelope(text)])
+    }
+
+    fn envelope(&self, text: &str) -> Envelope {
         let ticket = self.tracker.issue(Cause::Message);
         let (data, meta) = (Value::string(text).into(), Meta::new(false, None));
         let event = Event { id: ticket.id(), data, meta, origin: None, ingest_ns: now_ns() };
-        DataMessage::Events(vec![Envelope { event, kind: Kind::Request, ticket, permit: None, class: None }])
+        Envelope { event, kind: Kind::Request, ticket, permit: None, class: None }
+    }
+
+    /// Reports as the first connector.
+    fn report(&self, fact: Fact) {
+        self.reports.notify(Report { generation: Generation(1), fact });
     }
 
     async fn attach(&mut self) -> Attach {
@@ -105,15 +117,63 @@ impl Rig {
         assert_eq!(failed.len(), 1, "{failed:?}");
         failed[0].event.0
     }
+
+    /// The texts of the next messages for the client.
+    async fn answers(&mut self, count: usize) -> Vec<String> {
+        let (mut answers, mut waiting) = (Vec::new(), Vec::new());
+        while answers.len() < count {
+            let Some(message) = waiting.pop() else {
+                waiting.push(self.back.recv().await.unwrap());
+                continue;
+            };
+            match message {
+                DataMessage::Several(messages) => waiting.extend(messages.into_iter().rev()),
+                DataMessage::Events(envelopes) => answers.extend(envelopes.into_iter().map(|answer| {
+                    let Value::String(text) = answer.event.data.to_value() else { panic!("{answer:?}") };
+                    answer.ticket.settle(AckStatus::Delivered);
+                    text.to_string()
+                })),
+                other => panic!("not in the client's protocol: {other:?}"),
+            }
+        }
+        answers
+    }
+}
+
+/// The end of a connection that leaves these events, at a connector that did not get the journal.
+fn ended(failure: Failure, waiting: Vec<Envelope>) -> Fact {
+    Fact::Ended(Ended {
+        failure,
+        is_yielded: false,
+        unsettled: Vec::new(),
+        unwritten: Vec::new(),
+        waiting,
+        last_written: None,
+        journal: None,
+        verdict: None,
+    })
+}
+
+fn request(id: u64) -> String {
+    format!(r#"{{"id":{id},"method":"eth_chainId"}}"#)
+}
+
+/// The error for that request in JSON-RPC.
+fn refused(id: u64, text: &str) -> String {
+    let text = format!("Error sending event to server ws://127.0.0.1:1: {text}");
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32000,"message":"{text}"}}}}"#)
+}
+
+/// Settings with a journal, and with these for `recovery` besides.
+fn journal(recovery: &str) -> String {
+    PROXY.replace("exchange = \"request\"", &format!("recovery.preset = \"json-rpc\"\n{recovery}"))
 }
 
 /// The connection is up, and the output has not been switched yet.
 #[test]
 fn an_event_before_the_switch_goes_to_the_connection_before_later_ones() {
     on_worker(async {
-        let request = |id: u64| format!(r#"{{"id":{id},"method":"eth_chainId"}}"#);
-        let journal = PROXY.replace("exchange = \"request\"", "recovery.preset = \"json-rpc\"");
-        for settings in [PROXY, &journal] {
+        for settings in [PROXY, &journal("")] {
             let mut rig = Rig::new(settings).await;
             let Attach { connector, mark } = rig.attach().await;
             rig.supervisor.notify(rig.event(&request(1)));
@@ -121,7 +181,7 @@ fn an_event_before_the_switch_goes_to_the_connection_before_later_ones() {
             rig.supervisor.notify(rig.event(&request(3)));
             rig.supervisor.notify(DataMessage::Mark(mark));
             for id in [1, 3, 2] {
-                assert_eq!(rig.upstream.text().await, request(id));
+                assert_eq!(rig.upstream.as_mut().unwrap().text().await, request(id));
             }
             assert!(rig.back.try_recv().is_err(), "no event has failed");
         }
@@ -136,20 +196,47 @@ fn an_event_before_the_switch_fails_with_the_connection() {
         rig.attach().await;
         rig.supervisor.notify(rig.event("before"));
         // The connector reads nothing before the switch. It has ended because it panicked.
-        let ended = Ended {
-            failure: Failure::lost(),
-            is_yielded: false,
-            unsettled: Vec::new(),
-            unwritten: Vec::new(),
-            waiting: Vec::new(),
-            last_written: None,
-            journal: None,
-            verdict: None,
-        };
-        rig.reports.notify(Report { generation: Generation(1), fact: Fact::Ended(ended) });
+        rig.report(ended(Failure::lost(), Vec::new()));
         assert!(rig.attach().await.connector.is_none(), "the loss");
         rig.supervisor.notify(rig.event("after"));
         assert_eq!([rig.failed().await, rig.failed().await], [0, 1]);
+    });
+}
+
+/// The connection ends while the journal is on its way to the connector. The events fail before it is back, and their
+/// errors are in the client's protocol all the same.
+#[test]
+fn events_that_fail_while_the_journal_is_on_its_way_wait_for_it() {
+    on_worker(async {
+        let mut rig = Rig::new(&journal("")).await;
+        let Attach { mark, .. } = rig.attach().await;
+        let [waiting, returned, late] = [0, 1, 2].map(|id| rig.envelope(&request(id)));
+        // The supervisor lends the journal, and then learns that the connection has ended.
+        rig.supervisor.notify(DataMessage::Mark(mark));
+        rig.report(ended(Failure::not_connected(), vec![waiting]));
+        rig.report(Fact::Returned(Release { events: vec![returned], replaces: None }));
+        rig.report(Fact::Unsent(vec![late]));
+        rig.supervisor.notify(rig.event(&request(3)));
+        // The journal is back once the real connector has ended.
+        rig.upstream = None;
+        let answers = rig.answers(4).await;
+        let expected = [0, 1, 2, 3].map(|id| refused(id, "Trying to work with closed connection"));
+        assert_eq!(answers, expected);
+    });
+}
+
+/// The same for events that are kept for another connection, when the session ends.
+#[test]
+fn kept_events_that_fail_while_the_journal_is_on_its_way_wait_for_it() {
+    on_worker(async {
+        let mut rig = Rig::new(&journal("recovery.hold = \"10m\"")).await;
+        let Attach { mark, .. } = rig.attach().await;
+        let waiting = rig.envelope(&request(0));
+        rig.supervisor.notify(DataMessage::Mark(mark));
+        rig.report(ended(Failure::not_connected(), vec![waiting]));
+        rig.stop.notify(StopUpstream(None));
+        rig.upstream = None;
+        assert_eq!(rig.answers(1).await, [refused(0, "Connection is closing")]);
     });
 }
 

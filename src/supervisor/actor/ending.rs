@@ -243,6 +243,8 @@ impl Supervisor {
         if outcomes.failures().next().is_none() && failure.kind.loses_message() {
             outcomes.fail(self.lost_push(failure.for_event(server, Written::Whole)));
         }
+        // Those failed while the connection had the journal, and are later than its own.
+        outcomes.extend(self.word());
         ending.outcomes.extend(outcomes);
     }
 

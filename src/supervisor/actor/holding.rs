@@ -115,6 +115,8 @@ impl Supervisor {
     pub(super) fn release(&mut self) {
         let Some(Released { generation, events }) = self.held.release() else { return };
         self.move_released(generation, events.len());
+        let outcomes = self.fail_unworded();
+        self.send_back(outcomes);
         if !events.is_empty() {
             log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
         }

@@ -1,6 +1,6 @@
 //! The session's journal while no connector has it: the loss of a connection, and the outage after it.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, fut::wrap_future};
 use tokio::time::sleep;
@@ -31,6 +31,16 @@ pub(super) struct Recovering {
     heartbeat: Option<SpawnHandle>,
     /// Whether the journal's events have failed, because the session ends.
     has_given_up: bool,
+    /// The events that have failed while a connector that does not serve has the journal, or while the journal is on its
+    /// way: to a connector that has ended meanwhile, and back. They get their outcomes when it is back.
+    unworded: Vec<Unworded>,
+}
+
+/// An event that was not sent.
+struct Unworded {
+    envelope: Envelope,
+    server: Arc<str>,
+    failure: Failure,
 }
 
 /// The outcomes of a connection's events that the journal determines.
@@ -51,6 +61,7 @@ impl Recovering {
             beat: None,
             heartbeat: None,
             has_given_up: false,
+            unworded: Vec::new(),
         }
     }
 }
@@ -63,8 +74,8 @@ impl Supervisor {
         self.recovering.is_some()
     }
 
-    /// Lends the journal to the connector of the route's own upstream, once it has been released. From then on no event
-    /// fails before the connection ends, so that the supervisor has the journal for each event that fails.
+    /// Lends the journal to the connector of the route's own upstream, once it has been released. An event that fails
+    /// before the journal is back waits for it: see [`Self::word`].
     pub(super) fn lend(&mut self, ctx: &mut Context<Self>) {
         let Some(recovering) = &mut self.recovering else { return };
         let Some(own) = self.children.own().filter(|own| own.redial() == Redial::Automatic) else { return };
@@ -81,7 +92,8 @@ impl Supervisor {
         if let Some(recovering) = &mut self.recovering {
             recovering.journal = Some(journal);
         }
-        let outcomes = self.give_up_if_stopped();
+        let mut outcomes = self.word();
+        outcomes.extend(self.give_up_if_over());
         self.send_back(outcomes);
         self.beat(ctx);
         self.lend(ctx);
@@ -172,7 +184,8 @@ impl Supervisor {
         }
     }
 
-    /// Makes one such event fail. `message` is that of the event.
+    /// Makes one such event fail, when the supervisor has the journal. `message` is that of the event. While the connector
+    /// that has the journal serves, only events for other servers fail, and they do not wait for its end.
     pub(super) fn shape_one(
         &mut self,
         envelope: Envelope,
@@ -180,6 +193,13 @@ impl Supervisor {
         (server, failure): (&Arc<str>, &Failure),
         outcomes: &mut Run,
     ) {
+        let is_serving = self.children.own().is_some_and(|own| self.held.serves(own.generation()));
+        if let Some(Recovering { journal: None, unworded, .. }) = &mut self.recovering
+            && !is_serving
+        {
+            let (server, failure) = (Arc::clone(server), failure.clone());
+            return unworded.push(Unworded { envelope, server, failure });
+        }
         let unshaped = match message {
             Some(message) => {
                 let text = reply::text(&failure.for_event(server, Written::Nothing));
@@ -190,6 +210,29 @@ impl Supervisor {
         if let Some(envelope) = unshaped {
             outcomes.fail(fail_unsent(envelope, server, failure));
         }
+    }
+
+    /// The outcomes of the events that have failed without the journal, if it is back.
+    pub(super) fn word(&mut self) -> Run {
+        let mut outcomes = Run::default();
+        let Some(Recovering { journal: Some(_), unworded, .. }) = &mut self.recovering else {
+            return outcomes;
+        };
+        for Unworded { envelope, server, failure } in mem::take(unworded) {
+            self.shape(vec![envelope], &server, &failure, &mut outcomes);
+        }
+        outcomes
+    }
+
+    /// The outcomes of these events when a connector serves. If it has the journal, because it could not yield, the journal
+    /// may not be back for long.
+    pub(super) fn fail_unworded(&mut self) -> Run {
+        let mut outcomes = Run::default();
+        let unworded = self.recovering.as_mut().map(|recovering| mem::take(&mut recovering.unworded));
+        for Unworded { envelope, server, failure } in unworded.unwrap_or_default() {
+            outcomes.fail(fail_unsent(envelope, &server, &failure));
+        }
+        outcomes
     }
 
     /// Gives an event the outcome that the client's protocol has for it. Returns an event for which it has none.
@@ -286,9 +329,9 @@ impl Supervisor {
         outcomes
     }
 
-    /// Takes these outcomes if the session has stopped its upstream side; see [`Self::give_up`].
-    pub(super) fn give_up_if_stopped(&mut self) -> Run {
-        if self.children.is_stopped() { self.give_up() } else { Run::default() }
+    /// Takes these outcomes if no other connection follows, because the session ends; see [`Self::give_up`].
+    fn give_up_if_over(&mut self) -> Run {
+        if self.children.is_stopped() || self.is_given_up { self.give_up() } else { Run::default() }
     }
 }
 
