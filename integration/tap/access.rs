@@ -75,3 +75,25 @@ fn the_ninth_tap_is_refused_and_a_place_is_free_after_an_end() {
         reply.code == Some(0)
     });
 }
+
+#[test]
+fn an_open_tap_follows_the_settings() {
+    let upstream = TestUpstream::echo();
+    let settings = |rest: &str| tapped(Settings::request(&upstream.url())).with(rest);
+    let proxy = Proxy::start(&settings("admin.tap_redact = []"));
+    let mut client = proxy.client();
+    let mut tap = Tap::open(&proxy, &["--payload", "--direction", "from_client"]);
+    let line = |tap: &mut Tap| tap.line()["payload"].to_string();
+    client.ask(r#"{"card":"1"}"#);
+    assert!(line(&mut tap).contains("card"));
+    proxy.reload(&settings(r#"admin.tap_redact = ["card"]"#));
+    client.ask(r#"{"card":"2"}"#);
+    let masked = line(&mut tap);
+    assert!(masked.contains("***") && !masked.contains('2'), "{masked}");
+    proxy.reload(&settings("admin.tap = false"));
+    proxy.wait_log("tap ended, admin.tap is off peer=127.0.0.1:*");
+    client.ask(r#"{"card":"3"}"#);
+    let mut rest = String::new();
+    tap.output.read_line(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}

@@ -32,6 +32,11 @@ impl TapReader {
         Self { taps, tap, format: LineFormat { redaction, max_payload } }
     }
 
+    /// Masks by these rules from the next line on.
+    pub fn set_redaction(&mut self, redaction: Arc<Redaction>) {
+        self.format.redaction = redaction;
+    }
+
     /// The next chunk of whole lines; `None` at the end of the tap. Masking takes place here, on the reader's thread.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let mut chunk = Vec::new();

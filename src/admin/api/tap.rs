@@ -20,6 +20,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep}
 
 use crate::{
     admin::{AdminState, error::ApiError, guard},
+    listener::ServerState,
     tap::{TapReader, TapRequest},
 };
 
@@ -33,9 +34,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The size of a chunk from which there is no pause behind it.
 const FULL: usize = 8 * 1024;
 
-/// The body of an answer: lines until the reader is gone, or the tap ends.
+/// The body of an answer: lines until the reader is gone, the tap ends, or the settings allow no taps.
 struct TapBody {
+    server: Arc<ServerState>,
     reader: TapReader,
+    peer: String,
     alive: Interval,
     pause: Pin<Box<Sleep>>,
 }
@@ -61,7 +64,8 @@ pub(super) async fn tap(
     log::info!("admin action=tap peer={peer} payload={has_payloads}");
     let mut alive = interval(ALIVE);
     alive.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let body = TapBody { reader, alive, pause: Box::pin(sleep(Duration::ZERO)) };
+    let server = Arc::clone(&state.server);
+    let body = TapBody { server, reader, peer, alive, pause: Box::pin(sleep(Duration::ZERO)) };
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/x-ndjson")).body(body))
 }
 
@@ -76,6 +80,11 @@ impl MessageBody for TapBody {
         if self.pause.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
+        let Some(redaction) = self.server.configurations.current().tap_redaction().cloned() else {
+            log::info!("tap ended, admin.tap is off peer={}", self.peer);
+            return Poll::Ready(None);
+        };
+        self.reader.set_redaction(redaction);
         if let Poll::Ready(chunk) = self.reader.poll_chunk(cx) {
             if chunk.as_ref().is_some_and(|chunk| chunk.len() < FULL) {
                 self.pause.as_mut().reset(Instant::now() + PAUSE);
