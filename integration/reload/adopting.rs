@@ -90,6 +90,40 @@ fn a_program_keeps_its_state_if_its_text_stays() {
     assert_eq!(client.ask("?"), "1", "another program begins anew");
 }
 
+/// Pipelines that pass every event unchanged have no actors. They start in a session that runs when their programs change,
+/// and a new upstream connection is attached to the last of them.
+#[test]
+fn pipelines_that_begin_to_change_events_start_in_live_sessions() {
+    let upstream = TestUpstream::echo();
+    let pass = "select event from in into out;";
+    let settings = |incoming: &str, outgoing: &str, errors: &str| {
+        request(&upstream)
+            .pipeline("first", pass)
+            .pipeline("incoming", incoming)
+            .pipeline("outgoing", outgoing)
+            .pipeline("errors", errors)
+            .on_route(r#"incoming = ["first", "incoming"]"#)
+            .on_route(r#"outgoing = ["outgoing"]"#)
+            .on_route(r#"errors = ["errors"]"#)
+    };
+    let proxy = Proxy::start(&settings(pass, pass, pass)).expect_restarts();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let [incoming, outgoing] = ["i ", "o "].map(|mark| format!("select {mark:?} + event from in into out;"));
+    reload(&proxy, &settings(&incoming, &outgoing, r#"select "failed" from in into out;"#), 1);
+    assert_eq!(client.ask("b"), "o i b");
+    upstream.stop(Death::Reset);
+    proxy.wait_log("connector restart");
+    assert_eq!(client.ask("c"), "failed");
+    upstream.start();
+    proxy.wait_ups(2);
+    assert_eq!(client.ask("d"), "o i d");
+    reload(&proxy, &settings(pass, pass, pass), 1);
+    assert_eq!(client.ask("e"), "e");
+    client.close(1000, "");
+    assert!(proxy.account("1:0").is_balanced());
+}
+
 #[test]
 fn limits_of_the_listener_apply_to_the_next_message() {
     let upstream = TestUpstream::echo();

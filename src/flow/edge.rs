@@ -67,6 +67,17 @@ where
         Self(Sender::Rare(addr.clone().into()))
     }
 
+    /// A held edge to the same actor; a rare one if the actor has stopped.
+    pub fn held(&self) -> Self {
+        Self(match &self.0 {
+            Sender::Held(address) => Sender::Held(address.clone()),
+            Sender::Rare(address) => match address.upgrade() {
+                Some(address) => Sender::Held(address),
+                None => Sender::Rare(address.clone()),
+            },
+        })
+    }
+
     /// Sends a message, or returns it when the actor cannot accept it.
     pub fn push(&self, message: M) -> Pushed<M> {
         let sent = match &self.0 {

@@ -27,7 +27,7 @@ pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
 pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use actix::Message;
 
@@ -118,6 +118,9 @@ pub struct Adopt {
     pub route: Arc<Route>,
     /// Mailbox capacity for error events, in bytes of budget.
     pub errors_room: usize,
+    /// The first outgoing pipeline, if the outgoing pipelines begin to change events with these settings. The
+    /// supervisor starts them, and its connectors send to this one.
+    pub outgoing: OnceLock<Edge<DataMessage>>,
 }
 
 /// The last actor before the upstream → its connector or supervisor: the sender switches to another target, and has

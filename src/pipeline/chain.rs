@@ -28,7 +28,7 @@ pub struct PipelineChain<'a> {
     pub announced: Option<&'a Announced>,
 }
 
-/// The two ends of a started chain; `None` for a chain without pipelines.
+/// The two ends of a started chain; `None` for a chain that has no actors.
 pub struct ChainEnds {
     /// The input of the first pipeline.
     pub head: Option<Edge<DataMessage>>,
@@ -48,9 +48,13 @@ pub struct LazyChain {
 // === impl PipelineChain ===
 
 impl PipelineChain<'_> {
-    /// Starts the pipelines of a list of the route. `out` is the output of the last one.
+    /// Starts the pipelines of a list of the route, if the list [changes](changes_events) events. `out` is the output of
+    /// the last one.
     pub fn start(&self, place: Place, pipelines: &[Arc<settings::Pipeline>], out: Output) -> ChainEnds {
         let mut started = ChainEnds { head: None, last: None };
+        if !changes_events(pipelines) {
+            return started;
+        }
         let mut next = out;
         for (at, pipeline) in pipelines.iter().enumerate().rev() {
             let addr = self.start_one((place, Position::of(at, pipelines.len())), pipeline, next);
@@ -90,7 +94,12 @@ impl LazyChain {
         }
     }
 
-    /// The input of the first errors pipeline; `None` when the route has none.
+    /// The edge to the session.
+    pub fn to_session(&self) -> &Edge<DataMessage> {
+        &self.to_session
+    }
+
+    /// The input of the first errors pipeline; `None` when no errors pipeline changes events.
     pub fn head(&mut self, tracker: &Arc<AckTracker>) -> Option<&Edge<DataMessage>> {
         if self.head.is_none() {
             let (to_session, room) = (&self.to_session, self.room);
@@ -100,6 +109,12 @@ impl LazyChain {
         }
         self.head.as_ref()
     }
+}
+
+/// Whether a list of pipelines changes events. One that passes every event unchanged needs no actors: a session that has
+/// just opened uses less memory, and its messages take fewer hops.
+pub fn changes_events(pipelines: &[Arc<settings::Pipeline>]) -> bool {
+    pipelines.iter().any(|pipeline| !pipeline.program.is_identity())
 }
 
 /// The mailbox capacity for error events, in bytes of budget. It allows all events to fail at once: those in

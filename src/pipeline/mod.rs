@@ -13,7 +13,7 @@ mod output;
 mod programs;
 
 pub use actor::{Pipeline, Place};
-pub use chain::{ChainEnds, LazyChain, PipelineChain, errors_room};
+pub use chain::{ChainEnds, LazyChain, PipelineChain, changes_events, errors_room};
 pub use journal::{JournalPortError, check_journal, client_class, upstream_class};
 pub use messages::{Attach, Stage};
 pub use output::{IsOwnUrl, Output, UpstreamEdge};

@@ -1,7 +1,8 @@
 //! The programs that one pipeline of a session runs.
 //!
-//! A session has one pipeline for each program in a list of its route. A reload may change the list. The pipelines stay,
-//! and share the programs of the new list: each runs that at its position, and the last one runs all that are left.
+//! A session has one pipeline for each program in a list of its route, or none as long as the list passes every event
+//! unchanged. A reload may change the list. Pipelines that have started stay, and share the programs of the new list: each
+//! runs that at its position, and the last one runs all that are left.
 
 use std::{ops::Range, sync::Arc};
 

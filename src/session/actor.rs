@@ -360,7 +360,10 @@ impl Handler<Attach> for Session {
     type Result = ();
 
     fn handle(&mut self, attach: Attach, _: &mut Context<Self>) {
-        self.links.incoming.attach(attach);
+        match &self.links.last_incoming {
+            Some(last) => last.notify(attach),
+            None => self.links.incoming.attach(attach),
+        }
     }
 }
 

@@ -24,12 +24,13 @@ use crate::{
     figures::{SessionFigures, Snapshot},
     flow::{AckTracker, Budget, Edge, GlobalBudget},
     net::Stream,
-    pipeline::{LazyChain, Output},
+    pipeline::{Attach, LazyChain, Output},
     rate::SharedLimit,
     settings::{Listener, Route, Upstream},
     supervisor::{Describe, SessionOver, StopUpstream, Supervisor},
     tap::SessionTap,
     traces::SessionTrace,
+    upstream::Announced,
     wire::CloseFrame,
 };
 
@@ -95,8 +96,13 @@ pub struct Adoption {
 
 /// The actors that a session sends to.
 pub struct SessionLinks {
-    /// The first incoming pipeline; on a route without one, the connector or the supervisor.
+    /// The first incoming pipeline; on a route whose incoming pipelines change no event, the connector or the supervisor.
     pub incoming: Output,
+    /// The last incoming pipeline, if they began to change events after the session had started.
+    pub last_incoming: Option<Box<Edge<Attach>>>,
+    /// Has the session move when a pipeline says that the upstream announces the end of the connection; `None` if it
+    /// cannot move.
+    pub announced: Option<Announced>,
     /// The errors pipelines.
     pub errors: LazyChain,
     /// The supervisor, if the route has an upstream.

@@ -31,6 +31,8 @@ pub struct SupervisorLinks {
     pub output: Edge<Attach>,
     /// The first outgoing pipeline, or the session. It gets the failures.
     pub back: Edge<DataMessage>,
+    /// Whether `back` is a pipeline.
+    pub has_outgoing: bool,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
     /// The session's figures.

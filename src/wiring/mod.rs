@@ -50,8 +50,7 @@ fn link_actors(
     route: &Arc<Route>,
     upstream_start: Option<UpstreamStart>,
 ) -> session::SessionLinks {
-    let to_session = Edge::rare(session);
-    let replies_errors = route.replies_errors();
+    let (to_session, replies_errors) = (Edge::rare(session), route.replies_errors());
     let errors = LazyChain::new(route, &to_session, errors_room(room, route));
     let chain = PipelineChain { tracker, to_session: &to_session, room, announced: None };
     let Some(UpstreamStart { plan, first }) = upstream_start else {
@@ -76,7 +75,8 @@ fn link_actors(
             incoming = started.head.map_or_else(|| upstream(supervisor), Output::Next);
             supervisor::SupervisorLinks {
                 output: started.last.unwrap_or_else(|| Edge::rare(session)),
-                back: outgoing.unwrap_or_else(|| Edge::to(session)),
+                has_outgoing: outgoing.is_some(),
+                back: outgoing.unwrap_or_else(|| Edge::rare(session)),
                 tracker: Arc::clone(tracker),
                 figures: Arc::clone(figures),
                 tap,
@@ -91,8 +91,16 @@ fn link_actors(
         },
         room,
     );
-    let (supervisor, upstream_budget) = (Some(SupervisorEdge::to(&supervisor)), Some(budget));
-    session::SessionLinks { incoming, errors, supervisor, upstream_budget, replies_errors, first_data }
+    session::SessionLinks {
+        incoming,
+        last_incoming: None,
+        announced,
+        errors,
+        supervisor: Some(SupervisorEdge::to(&supervisor)),
+        upstream_budget: Some(budget),
+        replies_errors,
+        first_data,
+    }
 }
 
 /// The links of a session whose pipelines answer all events.
@@ -104,6 +112,8 @@ fn without_upstream(
     let incoming = chain.start(Place::Incoming, &route.incoming, Output::End);
     session::SessionLinks {
         incoming: incoming.head.map_or(Output::End, Output::Next),
+        last_incoming: None,
+        announced: None,
         errors,
         supervisor: None,
         upstream_budget: None,

@@ -67,6 +67,7 @@ impl Rig {
             tap: None,
             output: Edge::to(&output),
             back: Edge::to(&session),
+            has_outgoing: false,
             tracker: Arc::clone(&tracker),
             figures: Arc::default(),
             budget: Budget::new(64 << 10, &GlobalBudget::new(usize::MAX)),

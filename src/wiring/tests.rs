@@ -286,6 +286,8 @@ fn a_pipeline_that_panics_closes_its_session_with_1011_after_the_error_replies()
             let pipeline = Pipeline::double(&route.incoming[0], stage, to_session, tracker, room);
             session::SessionLinks {
                 incoming: Output::Next(Edge::to(&pipeline)),
+                last_incoming: None,
+                announced: None,
                 errors,
                 supervisor: None,
                 upstream_budget: None,

@@ -6,8 +6,11 @@ use super::{Connector, ConnectorState};
 use crate::flow::Adopt;
 
 impl Connector {
-    /// Continues with the upstream's settings of this route, from the next message on.
+    /// Continues with the upstream's settings and the outgoing pipelines of this route, from the next message on.
     pub(super) fn adopt(&mut self, adopt: &Adopt) {
+        if let Some(outgoing) = adopt.outgoing.get() {
+            self.back = outgoing.clone();
+        }
         let Some(upstream) = &adopt.route.upstream else { return };
         self.upstream = Arc::clone(upstream);
         self.exchange.set_timeout(upstream.reply_timeout, Instant::now());

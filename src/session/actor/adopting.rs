@@ -1,11 +1,15 @@
 //! Continues with other settings between two messages, after a reload.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    mem,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use super::{MAX_IN_FLIGHT, Session, SessionState, admitting::Limiters, expiring::Expiry};
 use crate::{
     flow::{Adopt, DataMessage},
-    pipeline::errors_room,
+    pipeline::{ChainEnds, Output, PipelineChain, Place, changes_events, errors_room},
     session::{Adoption, lifetime::Lifetime},
     settings::Route,
 };
@@ -31,11 +35,30 @@ impl Session {
         }
         self.listener = listener;
         let errors_room = errors_room(self.listener.limits.buffer, &route);
-        let adopt = Arc::new(Adopt { route, errors_room });
-        self.links.errors.adopt(&adopt);
         self.flush_batch();
+        self.start_incoming(&route);
+        let adopt = Arc::new(Adopt { route, errors_room, outgoing: OnceLock::new() });
+        self.links.errors.adopt(&adopt);
         self.links.incoming.push(DataMessage::Adopt(adopt));
         log::debug!("session adopted the configuration session={self}");
+    }
+
+    /// Starts the incoming pipelines if they change events from now on.
+    fn start_incoming(&mut self, route: &Route) {
+        if matches!(self.links.incoming, Output::Next(_)) || !changes_events(&route.incoming) {
+            return;
+        }
+        let upstream_buffer = route.upstream.as_ref().map_or(0, |upstream| upstream.limits.buffer);
+        let chain = PipelineChain {
+            tracker: &self.tracker,
+            to_session: self.links.errors.to_session(),
+            room: self.listener.limits.buffer + upstream_buffer,
+            announced: self.links.announced.as_ref(),
+        };
+        let out = mem::replace(&mut self.links.incoming, Output::End);
+        let ChainEnds { head, last } = chain.start(Place::Incoming, &route.incoming, out);
+        self.links.incoming = head.map_or(Output::End, Output::Next);
+        self.links.last_incoming = last.map(Box::new);
     }
 
     fn adopt_lifetime(&mut self, route: &Route) {

@@ -73,8 +73,8 @@ impl Supervisor {
         let redial = self.children.get(generation).map(Child::redial);
         let is_own = self.children.get(generation).is_some_and(Child::is_own);
         let links = connector::ConnectorLinks {
-            supervisor: Edge::to(&ctx.address()),
-            back: self.links.back.clone(),
+            supervisor: Edge::rare(&ctx.address()),
+            back: self.links.back.held(),
             tracker: Arc::clone(&self.links.tracker),
             figures: Arc::clone(&self.links.figures),
             counts_endpoint: is_own,
