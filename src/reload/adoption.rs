@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::settings::{Effective, EffectiveValue, Loaded};
+use crate::settings::{Effective, Loaded};
 
 /// When a change of the settings takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +43,6 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
     ("upstream", "recovery.", Structure),
     // The actors of a session.
     ("route", "upstream", Structure),
-    // Where there are pipelines before and after the reload; see `of_change`.
     ("route", "incoming", AtOnce),
     ("route", "outgoing", AtOnce),
     ("route", "errors", AtOnce),
@@ -74,22 +73,6 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
 pub fn of_key(kind: &str, key: &str) -> Adoption {
     let exception = EXCEPTIONS.iter().find(|(section, start, _)| *section == kind && key.starts_with(start));
     exception.map_or_else(|| of_section(kind), |(_, _, adoption)| *adoption)
-}
-
-/// When a change of a key takes effect. A session without incoming or outgoing pipelines has no place for the first one,
-/// and one whose last pipeline is removed keeps its programs.
-pub fn of_change(
-    kind: &str,
-    key: &str,
-    before: Option<&EffectiveValue>,
-    after: Option<&EffectiveValue>,
-) -> Adoption {
-    let is_empty =
-        |value: Option<&EffectiveValue>| value.is_none_or(|value| value.shown.as_deref() == Some("[]"));
-    match (kind, key) {
-        ("route", "incoming" | "outgoing") if is_empty(before) != is_empty(after) => Structure,
-        _ => of_key(kind, key),
-    }
 }
 
 /// When most keys of a section take effect.

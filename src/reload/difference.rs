@@ -93,7 +93,7 @@ impl Difference {
             if one.map(|value| value.digest) == other.map(|value| value.digest) {
                 continue;
             }
-            let adoption = adoption::of_change(before.kind, key, one, other);
+            let adoption = adoption::of_key(before.kind, key);
             self.add(Change { name: format!("{section}.{key}"), what: changed(one, other), adoption });
         }
     }

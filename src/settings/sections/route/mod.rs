@@ -318,9 +318,6 @@ impl Route {
             journal.then(|| (route.keeps_client(), route.classifier().map(|pipeline| pipeline.text)))
         };
         self.shape == before.shape
-            // The first pipeline of a list needs a place, and without any there is none.
-            && self.incoming.is_empty() == before.incoming.is_empty()
-            && self.outgoing.is_empty() == before.outgoing.is_empty()
             // What programs read is kept from the start of a session on.
             && (before.reads_meta() || !self.reads_meta())
             && (before.reads_origin() || !self.reads_origin())
