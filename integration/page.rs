@@ -132,7 +132,7 @@ fn the_feed_has_each_kind_of_loss() {
     });
     let counted = proxy.scrape().sum("towline_connector_restarts_total", &[]) as u64;
     let later = frame(&mut feed(&proxy).open());
-    assert_eq!(later["upstreams"][0]["restarts"], json!(counted), "what ends the session is no restart");
+    assert_eq!(later["upstreams"][0]["restarts"], json!(counted), "giving up does not count as a restart");
     client.expect_closed(1013);
 }
 

@@ -63,7 +63,7 @@ fn a_socket_that_the_process_inherits_is_used_and_its_clients_have_waited() {
     drop(early);
 }
 
-/// A process that accepted both families with two sockets hands both over, though one entry stands for both.
+/// A process that accepted both families with two sockets hands over both, although one entry lists them.
 #[test]
 fn ipv4_clients_reach_an_inherited_socket_for_ipv6_only() {
     if TcpListener::bind("[::1]:0").is_err() {

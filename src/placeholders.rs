@@ -5,12 +5,12 @@
 pub enum Part<T> {
     /// Literal text.
     Text(String),
-    /// What a placeholder stands for.
+    /// The value that replaces a placeholder.
     Placeholder(T),
 }
 
-/// Splits a text at its placeholders. `$${` produces a literal `${`; any other `$` is literal. `named` finds what the
-/// name in a placeholder stands for.
+/// Splits a text at its placeholders. `$${` produces a literal `${`; any other `$` is literal. `named` looks up the
+/// name in a placeholder.
 ///
 /// # Errors
 /// `open` when a placeholder does not end, and the errors of `named`.

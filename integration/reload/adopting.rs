@@ -186,20 +186,22 @@ fn draining(proxy: &Proxy) -> String {
     line.rsplit_once("movable=").unwrap().1.to_owned()
 }
 
+/// Settings with this one endpoint, whose route treats the loss of it like this.
+fn losing(upstream: &TestUpstream, policy: &str) -> Settings {
+    request(upstream)
+        .endpoints(&format!("[{:?}]", upstream.url()))
+        .on_route("stateless = false")
+        .on_route(&format!("on_upstream_loss = {policy:?}"))
+}
+
 #[test]
 fn sessions_move_once_their_route_keeps_its_clients() {
     let (one, two) = (TestUpstream::echo(), TestUpstream::echo());
-    let with = |upstream: &TestUpstream, policy: &str| {
-        request(&one)
-            .endpoints(&format!("[{:?}]", upstream.url()))
-            .on_route("stateless = false")
-            .on_route(&format!("on_upstream_loss = {policy:?}"))
-    };
-    let proxy = Proxy::start(&with(&one, "close"));
+    let proxy = Proxy::start(&losing(&one, "close"));
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
-    reload(&proxy, &with(&one, "keep"), 1);
-    proxy.reload(&with(&two, "keep"));
+    reload(&proxy, &losing(&one, "keep"), 1);
+    proxy.reload(&losing(&two, "keep"));
     wait_for("the session to move", PATIENCE, || two.live() == 1 && one.live() == 0);
     assert_eq!(client.ask("b"), "b");
 }
@@ -207,19 +209,13 @@ fn sessions_move_once_their_route_keeps_its_clients() {
 #[test]
 fn sessions_stay_once_their_route_does_not_keep_its_clients() {
     let (one, two) = (TestUpstream::echo(), TestUpstream::echo());
-    let with = |upstream: &TestUpstream, policy: &str| {
-        request(&one)
-            .endpoints(&format!("[{:?}]", upstream.url()))
-            .on_route("stateless = false")
-            .on_route(&format!("on_upstream_loss = {policy:?}"))
-    };
-    let proxy = Proxy::start(&with(&one, "keep"));
+    let proxy = Proxy::start(&losing(&one, "keep"));
     let mut client = proxy.client();
     assert_eq!(client.ask("a"), "a");
-    reload(&proxy, &with(&one, "close"), 1);
+    reload(&proxy, &losing(&one, "close"), 1);
     // All actors of the session have adopted the settings by then.
     assert_eq!(client.ask("b"), "b");
-    proxy.reload(&with(&two, "close"));
+    proxy.reload(&losing(&two, "close"));
     assert_eq!(draining(&proxy), "0");
     assert_eq!((client.ask("c"), one.live(), two.live()), ("c".to_owned(), 1, 0));
 }

@@ -158,7 +158,7 @@ fn a_tap_ends_after_its_time_or_its_lines() {
     assert_eq!(tap.rest().2, Some(0));
 }
 
-/// `towline tap | head -n 1` is no failure.
+/// `towline tap | head -n 1` exits with 0.
 #[test]
 fn a_reader_that_closes_the_output_ends_the_command_with_success() {
     let upstream = TestUpstream::echo();

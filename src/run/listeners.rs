@@ -210,9 +210,9 @@ impl Listeners {
     }
 }
 
-/// Whether a socket of a listener serves this entry of its settings. `is_same` is whether the listener has the entry
-/// already, in which port 0 stands for the port that it has got. The text with which the socket was opened may be another
-/// one for the same address.
+/// Whether a socket of a listener serves this entry of its settings. `is_same` says that the listener already has the
+/// entry, so that port 0 means the port that was assigned. The socket may have been opened for another spelling of the
+/// same address.
 fn stays(socket: &OpenSocket, bind: &Bind, is_same: bool) -> bool {
     bind.addresses.contains(&socket.address) || (is_same && socket.bind == bind.text)
 }

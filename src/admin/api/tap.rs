@@ -31,7 +31,7 @@ const ALIVE: Duration = Duration::from_secs(1);
 /// threads of the sessions more than the line.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The size of a chunk from which there is no pause behind it.
+/// After a chunk of at least this size, the reader continues without a pause.
 const FULL: usize = 8 * 1024;
 
 /// The body of an answer: lines until the reader is gone, the tap ends, or the settings allow no taps.

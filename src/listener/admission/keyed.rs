@@ -167,7 +167,10 @@ mod tests {
             ["a", "a", "b"].map(|tenant| enter(&limits, &[("tenant", tenant)]).unwrap());
         let now = Instant::now();
         (0..9).for_each(|_| rate::locked(&first.rates[1]).count(1, now));
-        assert!(rate::locked(&first.rates[1]).excess(1, now).is_none(), "a cap of sessions is no rate");
+        assert!(
+            rate::locked(&first.rates[1]).excess(1, now).is_none(),
+            "max_sessions does not limit messages"
+        );
         assert!(Arc::ptr_eq(&first.rates[0], &second.rates[0]));
         assert!(!Arc::ptr_eq(&first.rates[0], &other.rates[0]));
     }

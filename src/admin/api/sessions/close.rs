@@ -9,7 +9,7 @@ use tokio::{sync::OwnedSemaphorePermit, time::interval};
 
 use super::{
     filter::{Claims, Conditions},
-    show::find,
+    show::find_running,
 };
 use crate::{
     admin::{
@@ -86,10 +86,7 @@ pub(super) async fn close_one(
 ) -> Result<HttpResponse, ApiError> {
     let One { code, reason } = body(payload).await?;
     let frame = frame(code, reason)?;
-    let (info, session) = find(&state, &id)?;
-    let SessionState::Running(control) = session else {
-        return Err(ApiError::new(StatusCode::CONFLICT, "the handshake of the session is being answered"));
-    };
+    let (info, control) = find_running(&state, &id)?;
     let detail = format!("code={} reason={}", frame.code, frame.reason);
     log_action(&request, "close", &info.id.to_string(), &detail);
     control.notify(Control::Close(frame));

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::show::{NO_ANSWER, ask, find};
+use super::show::{NO_ANSWER, ask, find_running};
 use crate::{
     admin::{
         AdminState,
@@ -14,7 +14,6 @@ use crate::{
         error::ApiError,
     },
     clock,
-    server::SessionState,
     session::{Control, Extension},
 };
 
@@ -45,10 +44,7 @@ pub(super) async fn renew(
     if !(1..=SECONDS_MAX).contains(&seconds) {
         return Err(ApiError::invalid(format!("seconds = {seconds}: takes 1 to {SECONDS_MAX}")));
     }
-    let (info, session) = find(&state, &id)?;
-    let SessionState::Running(control) = session else {
-        return Err(ApiError::new(StatusCode::CONFLICT, "the handshake of the session is being answered"));
-    };
+    let (info, control) = find_running(&state, &id)?;
     let expires = (clock::since_1970() + Duration::from_secs(seconds)).as_secs();
     let detail = format!("subject={subject} seconds={seconds}");
     let extend = |reply| Control::Extend(Extension { subject, expires, reply });

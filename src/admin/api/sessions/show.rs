@@ -64,10 +64,23 @@ pub(super) async fn ask<T>(
 }
 
 /// The session with this id.
-pub(super) fn find(state: &AdminState, id: &str) -> Result<(SessionInfo, SessionState), ApiError> {
+fn find(state: &AdminState, id: &str) -> Result<(SessionInfo, SessionState), ApiError> {
     let id: SessionId = id.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
     let found = state.server.registry.session(id);
     found.ok_or_else(|| ApiError::not_found(format!("no session {id}: it has ended, or never began")))
+}
+
+/// The session with this id, and the way to its actor.
+///
+/// # Errors
+/// Those of [`find`], and 409 while its handshake is being answered.
+pub(super) fn find_running(state: &AdminState, id: &str) -> Result<(SessionInfo, Edge<Control>), ApiError> {
+    match find(state, id)? {
+        (info, SessionState::Running(control)) => Ok((info, control)),
+        (_, SessionState::Starting) => {
+            Err(ApiError::new(StatusCode::CONFLICT, "the handshake of the session is being answered"))
+        }
+    }
 }
 
 fn add_history(session: &mut Map<String, Value>, info: &SessionInfo) {
