@@ -96,6 +96,27 @@ fn the_feed_has_the_moves_that_an_operator_can_call_off() {
     frame_with(&mut viewer, |frame| moving(frame).filter(|moving| *moving == 0));
 }
 
+/// Its supervisor has another connection, and no restart.
+#[test]
+fn the_feed_has_a_session_that_moved_once() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let list = format!("[{:?}, {{ url = {:?}, priority = 1 }}]", upstreams[0].url(), upstreams[1].url());
+    let proxy = Proxy::start(&Settings::request(&upstreams[0].url()).endpoints(&list).operated());
+    let operator = Operator::new(proxy.admin()).with_token();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    let order = operator.act("/api/upstreams/echo/endpoints/1/move");
+    assert_eq!(order.json(), json!({ "sessions": 1 }));
+    proxy.wait_log("session moved session=1:0");
+    let mut viewer = feed(&proxy).open();
+    let supervisors = frame_with(&mut viewer, |frame| {
+        let supervisors = frame["upstreams"][0]["supervisors"].as_array()?;
+        let is_moved = supervisors.iter().any(|one| one["endpoint"] == json!(upstreams[1].url()));
+        is_moved.then(|| supervisors.clone())
+    });
+    assert_eq!(supervisors.len(), 1, "{supervisors:?}");
+}
+
 /// The page shows what the log says of lost connections.
 #[test]
 fn the_feed_has_each_kind_of_loss() {

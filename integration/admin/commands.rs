@@ -11,6 +11,10 @@ pub fn run(proxy: &Proxy, args: &[&str]) -> Finished {
     Program::finish(args, &env, Path::new("/"))
 }
 
+/// What a drain prints when no other endpoint takes connections.
+const LAST_DRAINS: &str = "the endpoint drains: follow it with towline upstreams list\n\
+    warning: no other endpoint of the upstream takes connections now: its sessions stay";
+
 #[track_caller]
 pub fn output(proxy: &Proxy, args: &[&str]) -> String {
     let finished = run(proxy, args);
@@ -76,14 +80,15 @@ fn a_session_is_renewed() {
 #[test]
 fn upstreams_are_listed_and_emptied_and_the_process_ends() {
     let upstream = TestUpstream::echo();
-    let (mut proxy, _) = operated(&upstream);
+    let (proxy, _) = operated(&upstream);
+    let mut proxy = proxy.expect("no endpoint takes connections upstream=echo");
     let list = output(&proxy, &["upstreams", "list"]);
     let lines: Vec<_> = list.lines().collect();
     assert!(lines[0].starts_with("UPSTREAM  NO  ENDPOINT"), "{list}");
     assert!(lines[1].starts_with(&format!("echo       1  {}  up", upstream.url())), "{list}");
     let url = upstream.url();
     for (args, expected) in [
-        (&["upstreams", "drain", "echo", &url, "--rate", "5"][..], "the endpoint drains"),
+        (&["upstreams", "drain", "echo", &url, "--rate", "5"][..], LAST_DRAINS),
         (&["upstreams", "undrain", "echo", "1"], "the endpoint is used again\n"),
         (&["upstreams", "move", "echo", "1", "--count", "3"], "0 sessions move\n"),
         (&["upstreams", "abort", "echo", "1"], "0 sessions stay\n"),

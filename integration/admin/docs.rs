@@ -20,7 +20,7 @@ fn the_commands_of_the_document_work() {
     }
     let upstream = TestUpstream::silent();
     let (proxy, operator) = operated(&upstream);
-    let mut proxy = proxy.expect_restarts();
+    let mut proxy = proxy.expect_restarts().expect("no endpoint takes connections");
     let mut client = failed_once(&proxy, &upstream);
     let admin = operator.addr().to_string();
     let commands = commands();

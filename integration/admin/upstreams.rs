@@ -95,6 +95,60 @@ fn an_operator_moves_some_sessions_and_calls_off_others() {
     clients.iter_mut().for_each(|client| assert_eq!(client.ask("b"), "b"));
 }
 
+/// The endpoint with this number in a list that may not have all numbers.
+fn numbered(operator: &Operator, number: usize) -> Value {
+    let list = operator.json("/api/upstreams")["upstreams"][0]["endpoints"].clone();
+    let found = list.as_array().unwrap().iter().find(|endpoint| endpoint["number"] == number);
+    found.unwrap_or_else(|| panic!("no {number} in {list}")).clone()
+}
+
+/// An operator empties a server to stop it. Clients must not come back to it because the settings change meanwhile.
+#[test]
+fn a_drain_holds_when_the_endpoint_leaves_the_list_and_comes_back_with_another_password() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let (proxy, operator) = pool(&upstreams);
+    let [first, second] = [upstreams[0].url(), upstreams[1].url()];
+    let of = |list: &[&str]| Settings::request(&second).endpoints(&format!("{list:?}")).operated();
+    assert_eq!(operator.act(&path("1", "drain")).json(), json!({ "usable": 1 }));
+    proxy.wait_log("INFO *endpoint drained upstream=echo *moved=0 ");
+    proxy.reload(&of(&[&second]));
+    let gone = numbered(&operator, 1);
+    assert_eq!(
+        (&gone["listed"], &gone["drained_by_operator"], &gone["draining"]),
+        (&json!(false), &json!(true), &json!("unlisted"))
+    );
+    let list = commands::output(&proxy, &["upstreams", "list"]);
+    assert!(list.contains("draining (operator, unlisted)"), "{list}");
+    let renamed = first.replace("ws://", "ws://me:secret@");
+    proxy.reload(&of(&[&renamed, &second]));
+    proxy.wait_log("INFO *endpoints listed again still drain upstream=echo drained=ws://***@*endpoints=1");
+    let back = numbered(&operator, 3);
+    assert_eq!((&back["state"], &back["draining"]), (&json!("draining"), &json!("operator")));
+    let mut clients: Vec<_> = (0..3).map(|_| proxy.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.ask("a"), "a"));
+    assert_eq!(numbered(&operator, 2)["sessions"], 3);
+    operator.act(&path("1", "undrain")).expect_error(404, "no endpoint 1");
+    assert_eq!(operator.act(&path("3", "undrain")).json(), json!({ "listed": true }));
+    proxy.wait_log("INFO *endpoint in use again upstream=echo endpoint=ws://***@*moved=0 sessions=0");
+    assert_eq!(numbered(&operator, 3)["state"], "up");
+}
+
+/// An order by number comes after a look at the list. A reload between the two must not change what it means.
+#[test]
+fn a_number_names_the_same_endpoint_after_a_reload() {
+    let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
+    let (proxy, operator) = pool(&upstreams);
+    let second = upstreams[1].url();
+    let other = TestUpstream::echo();
+    proxy.reload(
+        &Settings::request(&second).endpoints(&format!("[{:?}, {second:?}]", other.url())).operated(),
+    );
+    operator.act(&path("1", "drain")).expect_error(404, "no endpoint 1");
+    assert_eq!(operator.act(&path("2", "drain")).status, 202);
+    assert_eq!(numbered(&operator, 2)["url"], json!(second));
+    assert_eq!(numbered(&operator, 3)["state"], "up");
+}
+
 /// An order must not empty another endpoint than the one that the operator means.
 #[test]
 fn endpoints_whose_urls_differ_in_a_secret_are_told_apart_by_their_numbers() {

@@ -7,3 +7,4 @@ mod load;
 mod losing;
 mod replacing;
 mod rolling;
+mod wording;

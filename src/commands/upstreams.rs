@@ -19,11 +19,11 @@ pub(super) fn upstreams(options: &Upstreams) -> Result<(), CommandError> {
         UpstreamsCommand::List => (server.get("/api/upstreams")?, text_of_list),
         UpstreamsCommand::Drain { endpoint, rate } => {
             let answer = server.post(&path(endpoint, "drain"), &numbers([("rate", rate.map(u64::from))]))?;
-            (answer, |_| "the endpoint drains: follow it with towline upstreams list\n".to_owned())
+            (answer, text_of_drain)
         }
         UpstreamsCommand::Undrain(endpoint) => {
             let answer = server.post(&path(endpoint, "undrain"), &json!({}))?;
-            (answer, |_| "the endpoint is used again\n".to_owned())
+            (answer, text_of_undrain)
         }
         UpstreamsCommand::Move { endpoint, count, rate } => {
             let parameters = [("count", count.map(|count| count as u64)), ("rate", rate.map(u64::from))];
@@ -42,6 +42,34 @@ pub(super) fn upstreams(options: &Upstreams) -> Result<(), CommandError> {
 fn numbers<const N: usize>(parameters: [(&str, Option<u64>); N]) -> Value {
     let given = parameters.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.into())));
     Value::Object(given.collect::<Map<_, _>>())
+}
+
+fn text_of_drain(answer: &Value) -> String {
+    let mut text = "the endpoint drains: follow it with towline upstreams list\n".to_owned();
+    if answer["usable"] == 0 {
+        text.push_str(
+            "warning: no other endpoint of the upstream takes connections now: its sessions stay, and new ones wait or \
+             are refused\n",
+        );
+    }
+    text
+}
+
+fn text_of_undrain(answer: &Value) -> String {
+    match answer["listed"].as_bool() {
+        Some(false) => "the endpoint is not listed now; it is used when it is listed again\n".to_owned(),
+        _ => "the endpoint is used again\n".to_owned(),
+    }
+}
+
+/// The state of an endpoint, and why it drains.
+fn state(endpoint: &Value) -> String {
+    let name = text(&endpoint["state"]);
+    let Some(reason) = endpoint["draining"].as_str() else { return name };
+    match endpoint["drained_by_operator"].as_bool() {
+        Some(true) if reason != "operator" => format!("{name} (operator, {reason})"),
+        _ => format!("{name} ({reason})"),
+    }
 }
 
 fn text_of_list(answer: &Value) -> String {
@@ -68,7 +96,7 @@ fn text_of_list(answer: &Value) -> String {
                 text(&upstream["name"]),
                 text(&endpoint["number"]),
                 text(&endpoint["url"]),
-                text(&endpoint["state"]),
+                state(&endpoint),
                 text(&endpoint["sessions"]),
                 text(&endpoint["moves"]["due"]),
                 text(&endpoint["failures"]),

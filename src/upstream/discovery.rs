@@ -243,17 +243,22 @@ fn change(old: &EndpointConfig, new: &EndpointConfig) -> String {
     format!("{} ({})", new.url.label(), changed.join(", "))
 }
 
+/// The first labels of endpoints, and how many there are besides.
+pub(super) fn listed(labels: &[String]) -> String {
+    let more = match labels.len().saturating_sub(LISTED_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let listed = labels.iter().take(LISTED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+    format!("{listed}{more}")
+}
+
 impl fmt::Display for Difference {
     /// `added="ws://a, ws://b" removed="" changed="" endpoints=3`, and ` left_out=2` if there are too many addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { added, removed, changed, total, left_out } = self;
         for (name, labels) in [("added", added), ("removed", removed), ("changed", changed)] {
-            let more = match labels.len().saturating_sub(LISTED_MAX) {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let listed = labels.iter().take(LISTED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
-            write!(f, "{name}={:?} ", format!("{listed}{more}"))?;
+            write!(f, "{name}={:?} ", listed(labels))?;
         }
         write!(f, "endpoints={total}")?;
         if *left_out > 0 { write!(f, " left_out={left_out}") } else { Ok(()) }

@@ -19,6 +19,8 @@ static LAST_ID: AtomicU64 = AtomicU64::new(0);
 pub struct Endpoint {
     url: UpstreamUrl,
     id: u64,
+    /// See [`Endpoint::number`].
+    number: usize,
     /// Connections that are up, dials in progress, and places that are reserved for dials.
     sessions: AtomicUsize,
     /// Dials in progress.
@@ -63,21 +65,27 @@ pub struct Destination {
 impl Endpoint {
     /// Creates an endpoint without connections that is in no pool.
     pub fn new(url: UpstreamUrl) -> Arc<Self> {
-        Self::in_pool(url, Arc::default())
+        Self::in_pool(url, 0, Arc::default())
     }
 
-    /// Creates an endpoint without connections. When one of its dials or connections ends, it wakes the first session
-    /// that waits for `room`.
-    pub(super) fn in_pool(url: UpstreamUrl, room: Arc<Queue>) -> Arc<Self> {
+    /// Creates an endpoint without connections, with this number in its pool. When one of its dials or connections ends,
+    /// it wakes the first session that waits for `room`.
+    pub(super) fn in_pool(url: UpstreamUrl, number: usize, room: Arc<Queue>) -> Arc<Self> {
         let [sessions, dials, reserved, tries] = [0; 4].map(AtomicUsize::new);
-        let id = LAST_ID.fetch_add(1, Relaxed) + 1;
-        Arc::new(Self { url, id, sessions, dials, reserved, room, failures: AtomicU32::new(0), tries })
+        let (id, failures) = (LAST_ID.fetch_add(1, Relaxed) + 1, AtomicU32::new(0));
+        Arc::new(Self { url, id, number, sessions, dials, reserved, room, failures, tries })
     }
 
     /// A number that no other endpoint of the process has. Labels of URLs can be the same, because they are without
     /// secrets.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Its number among the endpoints of its upstream, from 1: no other one gets it while the process runs. 0 for an
+    /// endpoint that is in no pool.
+    pub fn number(&self) -> usize {
+        self.number
     }
 
     /// The server's URL, without a client's path and query.
@@ -115,9 +123,16 @@ impl Endpoint {
         self.failures.load(Relaxed)
     }
 
-    /// Records the number of sessions that were woken to try the endpoint. Returns the last one.
+    /// Records the number of sessions that were woken to try the endpoint, and whose dials have not ended. Returns the
+    /// last one.
     pub(super) fn tried_by(&self, sessions: usize) -> usize {
         self.tries.swap(sessions, Relaxed)
+    }
+
+    /// The number of sessions that [`tried_by`](Self::tried_by) has recorded.
+    #[cfg(test)]
+    pub(super) fn tries(&self) -> usize {
+        self.tries.load(Relaxed)
     }
 
     /// Counts a dial that begins.
@@ -235,7 +250,7 @@ mod tests {
     #[test]
     fn the_end_of_a_dial_or_connection_wakes_one_session_that_waits() {
         let room = Arc::<Queue>::default();
-        let endpoint = Endpoint::in_pool(UpstreamUrl::parse("ws://h:1").unwrap(), Arc::clone(&room));
+        let endpoint = Endpoint::in_pool(UpstreamUrl::parse("ws://h:1").unwrap(), 1, Arc::clone(&room));
         let (mut one, two) = (endpoint.lease(), endpoint.lease());
         let _waiters = [(); 4].map(|()| room.wait());
         one.established();

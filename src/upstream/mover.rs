@@ -13,8 +13,8 @@ use actix::Message;
 
 use super::{
     Endpoint, Lease, Upstream,
-    moves::{Begun, Cause, DrainReport, MoveOutcome, Moves, Next},
-    pool::Pick,
+    moves::{Begun, Cause, DrainReport, DrainingEndpoint, MoveOutcome, Moves, Next},
+    pool::{Pick, Pool},
     shared::{Shared, lock},
 };
 use crate::{
@@ -158,10 +158,7 @@ impl Shared {
     fn check_endpoints(&self, policy: &MovePolicy, now: Instant) -> Option<Instant> {
         let mut pool = self.pool();
         let mut moves = self.moves();
-        let reports = moves.set_sources(pool.sources(), now);
-        if reports.iter().any(|report| matches!(report, DrainReport::Drained(_))) && pool.forget_unlisted() {
-            self.publish(&pool);
-        }
+        let reports = self.find_sources(&mut pool, &mut moves, now);
         if let Some(rebalance) = policy.rebalance.filter(|_| moves.can_rebalance(now))
             && let Some((from, count)) = pool.overloaded(rebalance, now)
         {
@@ -177,7 +174,22 @@ impl Shared {
         }
     }
 
-    fn log_report(&self, report: &DrainReport, now: Instant) {
+    /// Finds the endpoints that drain.
+    pub(super) fn find_sources(
+        &self,
+        pool: &mut Pool,
+        moves: &mut Moves<Mover>,
+        now: Instant,
+    ) -> Vec<DrainReport> {
+        let reports = moves.set_sources(pool.sources(), now);
+        if reports.iter().any(|report| matches!(report, DrainReport::Drained(_))) {
+            pool.forget_unlisted();
+            self.publish(pool);
+        }
+        reports
+    }
+
+    pub(super) fn log_report(&self, report: &DrainReport, now: Instant) {
         let settings = self.settings();
         let upstream = &settings.name;
         match report {
@@ -186,20 +198,30 @@ impl Shared {
                 Quoted(&endpoint.url().label()),
                 endpoint.sessions(),
             ),
-            DrainReport::Drained(source) => log::info!(
-                "endpoint drained upstream={upstream} endpoint={} moved={} stayed={} took={}ms",
-                Quoted(&source.endpoint.url().label()),
-                source.moved,
-                source.stayed,
-                now.saturating_duration_since(source.since).as_millis(),
-            ),
-            DrainReport::Resumed(source) => log::info!(
-                "endpoint in use again upstream={upstream} endpoint={} moved={} sessions={}",
-                Quoted(&source.endpoint.url().label()),
-                source.moved,
-                source.endpoint.sessions(),
-            ),
+            DrainReport::Drained(source) => self.log_drained(source, now),
+            DrainReport::Resumed(source) => self.log_in_use(source),
         }
+    }
+
+    pub(super) fn log_drained(&self, source: &DrainingEndpoint, now: Instant) {
+        log::info!(
+            "endpoint drained upstream={} endpoint={} moved={} stayed={} took={}ms",
+            self.settings().name,
+            Quoted(&source.endpoint.url().label()),
+            source.moved,
+            source.stayed,
+            now.saturating_duration_since(source.since).as_millis(),
+        );
+    }
+
+    pub(super) fn log_in_use(&self, source: &DrainingEndpoint) {
+        log::info!(
+            "endpoint in use again upstream={} endpoint={} moved={} sessions={}",
+            self.settings().name,
+            Quoted(&source.endpoint.url().label()),
+            source.moved,
+            source.endpoint.sessions(),
+        );
     }
 }
 

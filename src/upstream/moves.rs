@@ -11,12 +11,17 @@
 //!
 //! Sessions without messages in flight go first: one that is busy when its turn comes is passed over a few times.
 
+mod lanes;
+mod orders;
+
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use self::lanes::{Admitted, LaneId, Lanes, Turn};
+pub use self::orders::Progress;
 use super::Endpoint;
 
 /// A busy session is passed over this often.
@@ -30,8 +35,6 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Time until the next rebalance after a session stayed.
 const REBALANCE_PAUSE: Duration = Duration::from_secs(2);
-/// Moves that were due while this thread was busy are made up for, as far as they were due in this time.
-const LAG_MAX: Duration = Duration::from_millis(20);
 
 /// Why a session moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,7 @@ pub enum Cause {
 #[derive(Debug)]
 pub struct Begun {
     id: u64,
+    lane: LaneId,
     /// The endpoint of the session.
     pub from: Arc<Endpoint>,
     /// Why it moves.
@@ -104,36 +108,28 @@ pub struct DrainingEndpoint {
     running: usize,
 }
 
-/// The moves of the sessions of one endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// The sessions that can move.
-    pub movable: usize,
-    /// Those of them that will move, or do.
-    pub due: usize,
-    /// The sessions that moved since the endpoint began to drain; `None` if it does not.
-    pub moved: Option<usize>,
-    /// The attempts after which a session stayed, since then.
-    pub stayed: Option<usize>,
-}
-
 /// The sessions of an upstream that can move.
 #[derive(Debug)]
 pub struct Moves<S> {
     entries: HashMap<u64, Entry<S>>,
     last_id: u64,
-    /// The sessions that will move, ordered by time.
-    due: BTreeSet<(Instant, u64)>,
+    /// The sessions that will move, by pace and time.
+    lanes: Lanes,
     sources: Vec<DrainingEndpoint>,
-    /// When the next move may begin.
-    next: Option<Instant>,
-    running: usize,
+    /// The paces of drains that an operator has ordered, by the id of the endpoint.
+    drains: HashMap<u64, LaneId>,
     /// The sessions that move, now or later, because an endpoint is overloaded.
     rebalancing: usize,
     /// No rebalance begins before this time.
     rebalance_after: Option<Instant>,
-    /// The pace that an operator wants instead of that of the settings.
-    ordered_rate: Option<u32>,
+}
+
+/// When and why a session moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Wish {
+    at: Instant,
+    cause: Cause,
+    lane: LaneId,
 }
 
 #[derive(Debug)]
@@ -142,7 +138,7 @@ struct Entry<S> {
     endpoint: Arc<Endpoint>,
     /// When its connection is too old.
     old_at: Option<Instant>,
-    wish: Option<(Instant, Cause)>,
+    wish: Option<Wish>,
     is_moving: bool,
     /// The upstream has announced the end of its connection.
     is_announced: bool,
@@ -162,6 +158,15 @@ impl std::fmt::Display for Cause {
     }
 }
 
+// === impl DrainingEndpoint ===
+
+impl DrainingEndpoint {
+    /// An endpoint that begins to drain.
+    pub fn new(endpoint: Arc<Endpoint>, since: Instant) -> Self {
+        Self { endpoint, since, moved: 0, stayed: 0, running: 0 }
+    }
+}
+
 // === impl Moves ===
 
 impl<S: Clone> Moves<S> {
@@ -170,13 +175,11 @@ impl<S: Clone> Moves<S> {
         Self {
             entries: HashMap::new(),
             last_id: 0,
-            due: BTreeSet::new(),
+            lanes: Lanes::default(),
             sources: Vec::new(),
-            next: None,
-            running: 0,
+            drains: HashMap::new(),
             rebalancing: 0,
             rebalance_after: None,
-            ordered_rate: None,
         }
     }
 
@@ -192,11 +195,10 @@ impl<S: Clone> Moves<S> {
     ) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
-        let endpoint = Arc::clone(endpoint);
-        let drains = self.source(&endpoint).is_some();
+        let drain = self.is_source(endpoint).then(|| self.drain_wish(endpoint, now));
         let entry = Entry {
             session,
-            endpoint,
+            endpoint: Arc::clone(endpoint),
             old_at,
             wish: None,
             is_moving: false,
@@ -205,7 +207,7 @@ impl<S: Clone> Moves<S> {
             attempts: 0,
         };
         self.entries.insert(id, entry);
-        self.set_wish(id, if drains { Some((now, Cause::Drain)) } else { age(old_at) });
+        self.set_wish(id, drain.or_else(|| age(old_at)));
         id
     }
 
@@ -227,13 +229,13 @@ impl<S: Clone> Moves<S> {
             return None;
         }
         let endpoint = Arc::clone(&entry.endpoint);
-        self.set_wish(id, Some((now, Cause::Announced)));
+        self.set_wish(id, Some(Wish::of_settings(now, Cause::Announced)));
         Some(endpoint)
     }
 
     /// Whether the session is the next one to move.
     pub fn is_first(&self, id: u64) -> bool {
-        self.due.first().is_some_and(|(_, first)| *first == id)
+        self.lanes.is_first(id)
     }
 
     /// Whether a move of the session has begun and not ended.
@@ -266,11 +268,13 @@ impl<S: Clone> Moves<S> {
         for endpoint in draining {
             if self.source(endpoint).is_none() {
                 let endpoint = Arc::clone(endpoint);
-                let movable = self.wish_all(&endpoint, |_| Some((now, Cause::Drain)));
+                let wish = self.drain_wish(&endpoint, now);
+                let movable = self.wish_all(&endpoint, |_| Some(wish));
                 reports.push(DrainReport::Draining(Arc::clone(&endpoint), movable));
-                self.sources.push(DrainingEndpoint { endpoint, since: now, moved: 0, stayed: 0, running: 0 });
+                self.sources.push(DrainingEndpoint::new(endpoint, now));
             }
         }
+        self.forget_drains();
         reports
     }
 
@@ -292,71 +296,16 @@ impl<S: Clone> Moves<S> {
 
     /// Has that many sessions of an overloaded endpoint move.
     pub fn rebalance(&mut self, endpoint: &Arc<Endpoint>, count: usize, now: Instant) {
-        let can = |entry: &Entry<S>| {
-            let is_due = entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
-            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && !is_due
-        };
-        let ids = self.entries.iter().filter(|(_, entry)| can(entry)).map(|(id, _)| *id);
-        for id in ids.take(count).collect::<Vec<_>>() {
-            self.set_wish(id, Some((now, Cause::Rebalance)));
+        for id in self.idle(endpoint, count) {
+            self.set_wish(id, Some(Wish::of_settings(now, Cause::Rebalance)));
         }
     }
 
-    // --- Orders of operators
-
-    /// Sets the pace of all moves; `None` for that of the settings.
-    pub fn set_rate(&mut self, rate: Option<u32>) {
-        self.ordered_rate = rate;
-    }
-
-    /// Has at most that many sessions of an endpoint move. Returns how many will.
-    pub fn order(&mut self, endpoint: &Arc<Endpoint>, count: usize, now: Instant) -> usize {
-        let can = |entry: &Entry<S>| {
-            let is_due = entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
-            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && !is_due
-        };
-        let ids = self.entries.iter().filter(|(_, entry)| can(entry)).map(|(id, _)| *id);
-        let ids: Vec<_> = ids.take(count).collect();
-        ids.iter().for_each(|id| self.set_wish(*id, Some((now, Cause::Operator))));
-        ids.len()
-    }
-
-    /// Calls off the moves from an endpoint that an operator wanted and that have not begun. Returns their number.
-    pub fn abort(&mut self, endpoint: &Arc<Endpoint>, now: Instant) -> usize {
-        self.ordered_rate = None;
-        let is_ordered = |entry: &Entry<S>| {
-            let is_wanted = entry.wish.is_some_and(|(_, cause)| cause == Cause::Operator);
-            Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_moving && is_wanted
-        };
-        let ordered = self.entries.iter().filter(|(_, entry)| is_ordered(entry));
-        let ordered: Vec<_> = ordered.map(|(id, entry)| (*id, entry.own_wish(now))).collect();
-        ordered.iter().for_each(|(id, wish)| self.set_wish(*id, *wish));
-        ordered.len()
-    }
-
-    /// The number of sessions of each endpoint, by its id, whose moves an operator has ordered and that have not begun.
-    pub fn ordered(&self) -> HashMap<u64, usize> {
-        let mut counts = HashMap::new();
-        // Most of the time no session is due, and the others need not be looked at.
-        let due = self.due.iter().filter_map(|(_, id)| self.entries.get(id));
-        for entry in due.filter(|entry| matches!(entry.wish, Some((_, Cause::Operator)))) {
-            *counts.entry(entry.endpoint.id()).or_default() += 1;
-        }
-        counts
-    }
-
-    /// How many sessions of the endpoint can move, how many of them are due or move now, and how its drain goes.
-    pub fn progress(&self, endpoint: &Arc<Endpoint>) -> Progress {
-        let of_it = || self.entries.values().filter(|entry| Arc::ptr_eq(&entry.endpoint, endpoint));
-        let is_due =
-            |entry: &&Entry<S>| entry.is_moving || entry.wish.is_some_and(|(_, cause)| cause != Cause::Age);
-        let source = self.sources.iter().find(|source| Arc::ptr_eq(&source.endpoint, endpoint));
-        Progress {
-            movable: of_it().count(),
-            due: of_it().filter(is_due).count(),
-            moved: source.map(|source| source.moved),
-            stayed: source.map(|source| source.stayed),
-        }
+    /// At most that many sessions of an endpoint that neither move nor are about to.
+    fn idle(&self, endpoint: &Arc<Endpoint>, count: usize) -> Vec<u64> {
+        let is_idle = |entry: &Entry<S>| Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_due();
+        let idle = self.entries.iter().filter(|(_, entry)| is_idle(entry));
+        idle.map(|(id, _)| *id).take(count).collect()
     }
 
     fn source(&mut self, endpoint: &Arc<Endpoint>) -> Option<&mut DrainingEndpoint> {
@@ -365,42 +314,37 @@ impl<S: Clone> Moves<S> {
 
     // --- Moves
 
-    /// What to do next, at most `rate` moves a second and at a time.
+    /// What to do next: at most `rate` moves a second and at a time, and of each order of an operator with its own rate as
+    /// many as that says.
     pub fn next(&mut self, now: Instant, rate: u32, is_quiet: impl Fn(&S) -> bool) -> Next<S> {
-        let rate = self.ordered_rate.unwrap_or(rate).max(1);
         for _ in 0..STEP_MAX {
-            if self.running >= rate as usize {
-                return Next::Never;
-            }
-            let Some((due, id)) = self.due.first().copied() else { return Next::Never };
-            let begin = due.max(self.next.unwrap_or(due));
-            if begin > now {
-                return Next::At(begin);
-            }
+            let turn = match self.lanes.next(now, rate) {
+                Admitted::Now(turn) => turn,
+                Admitted::At(next) => return Next::At(next),
+                Admitted::Never => return Next::Never,
+            };
+            let Turn { id, lane, .. } = turn;
             let Some(entry) = self.entries.get_mut(&id) else { return Next::Never };
-            let Some((_, cause)) = entry.wish else { return Next::Never };
+            let Some(wish) = entry.wish else { return Next::Never };
             if entry.passes < PASSES_MAX && !is_quiet(&entry.session) {
                 entry.passes += 1;
-                self.set_wish(id, Some((now + PASS, cause)));
+                self.set_wish(id, Some(Wish { at: now + PASS, ..wish }));
                 continue;
             }
             entry.is_moving = true;
             let (session, from) = (entry.session.clone(), Arc::clone(&entry.endpoint));
-            self.due.remove(&(due, id));
-            self.running += 1;
+            self.lanes.begin(turn, now, rate);
             if let Some(source) = self.source(&from) {
                 source.running += 1;
             }
-            let paced = self.next.map_or(now, |next| next.max(now.checked_sub(LAG_MAX).unwrap_or(now)));
-            self.next = Some(paced + Duration::from_secs(1) / rate);
-            return Next::Move(Begun { id, from, cause }, session);
+            return Next::Move(Begun { id, lane, from, cause: wish.cause }, session);
         }
         Next::At(now)
     }
 
     /// A move has ended. A session that stayed is tried again later, unless its endpoint is used again.
     pub fn ended(&mut self, begun: &Begun, outcome: MoveOutcome, now: Instant) {
-        self.running -= 1;
+        self.lanes.end(begun.lane);
         if begun.cause == Cause::Rebalance {
             self.rebalancing -= 1;
             if outcome == MoveOutcome::Stayed {
@@ -416,13 +360,14 @@ impl<S: Clone> Moves<S> {
             }
         }
         let drains = self.is_source(&begun.from);
+        let drain = self.drain_wish(&begun.from, now);
         let Some(entry) = self.entries.get_mut(&begun.id) else { return };
         (entry.is_moving, entry.passes, entry.wish) = (false, 0, None);
         entry.attempts = entry.attempts.saturating_add(1);
         let later = now + retry(entry.attempts);
         let wish = match outcome {
             MoveOutcome::Moved => None,
-            MoveOutcome::Stayed if drains => Some((later, Cause::Drain)),
+            MoveOutcome::Stayed if drains => Some(Wish { at: later, ..drain }),
             MoveOutcome::Stayed => entry.own_wish(later),
         };
         self.set_wish(begun.id, wish);
@@ -430,11 +375,7 @@ impl<S: Clone> Moves<S> {
 
     /// Sets the time at which the sessions of the endpoint move, except for those that move already. Returns their
     /// number.
-    fn wish_all(
-        &mut self,
-        endpoint: &Arc<Endpoint>,
-        wish: impl Fn(&Entry<S>) -> Option<(Instant, Cause)>,
-    ) -> usize {
+    fn wish_all(&mut self, endpoint: &Arc<Endpoint>, wish: impl Fn(&Entry<S>) -> Option<Wish>) -> usize {
         let of_it = self.entries.iter().filter(|(_, entry)| Arc::ptr_eq(&entry.endpoint, endpoint));
         let wishes: Vec<_> = of_it.map(|(id, entry)| (*id, entry.is_moving, wish(entry))).collect();
         for (id, _, wish) in wishes.iter().filter(|(_, is_moving, _)| !is_moving) {
@@ -447,19 +388,22 @@ impl<S: Clone> Moves<S> {
     }
 
     /// Sets the time at which a session moves. A move that has begun stays counted until it ends.
-    fn set_wish(&mut self, id: u64, wish: Option<(Instant, Cause)>) {
+    fn set_wish(&mut self, id: u64, wish: Option<Wish>) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        if entry.is_moving {
+        if entry.is_moving || entry.wish == wish {
             return;
         }
-        let is_rebalance = |wish: Option<(Instant, Cause)>| matches!(wish, Some((_, Cause::Rebalance)));
+        let is_rebalance =
+            |wish: Option<Wish>| wish.is_some_and(|Wish { cause, .. }| cause == Cause::Rebalance);
         self.rebalancing -= usize::from(is_rebalance(entry.wish));
         self.rebalancing += usize::from(is_rebalance(wish));
-        if let Some((due, _)) = std::mem::replace(&mut entry.wish, wish) {
-            self.due.remove(&(due, id));
+        let earlier = std::mem::replace(&mut entry.wish, wish);
+        // Before the removal, which ends an order without sessions.
+        if let Some(wish) = wish {
+            self.lanes.insert(wish.turn(id));
         }
-        if let Some((due, _)) = wish {
-            self.due.insert((due, id));
+        if let Some(earlier) = earlier {
+            self.lanes.remove(earlier.turn(id));
         }
     }
 }
@@ -470,17 +414,33 @@ impl<S: Clone> Default for Moves<S> {
     }
 }
 
-fn age(old_at: Option<Instant>) -> Option<(Instant, Cause)> {
-    old_at.map(|old_at| (old_at, Cause::Age))
+fn age(old_at: Option<Instant>) -> Option<Wish> {
+    old_at.map(|old_at| Wish::of_settings(old_at, Cause::Age))
+}
+
+impl Wish {
+    /// At the pace of the settings.
+    fn of_settings(at: Instant, cause: Cause) -> Self {
+        Self { at, cause, lane: LaneId::Settings }
+    }
+
+    fn turn(self, id: u64) -> Turn {
+        Turn { lane: self.lane, due: self.at, id }
+    }
 }
 
 impl<S> Entry<S> {
+    /// Whether it moves, or will before its connection is old.
+    fn is_due(&self) -> bool {
+        self.is_moving || self.wish.is_some_and(|wish| wish.cause != Cause::Age)
+    }
+
     /// The time, `earliest` or later, at which it moves because of its connection.
-    fn own_wish(&self, earliest: Instant) -> Option<(Instant, Cause)> {
+    fn own_wish(&self, earliest: Instant) -> Option<Wish> {
         if self.is_announced {
-            return Some((earliest, Cause::Announced));
+            return Some(Wish::of_settings(earliest, Cause::Announced));
         }
-        self.old_at.map(|old_at| (old_at.max(earliest), Cause::Age))
+        self.old_at.map(|old_at| Wish::of_settings(old_at.max(earliest), Cause::Age))
     }
 }
 

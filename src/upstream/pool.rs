@@ -14,6 +14,7 @@
 mod member;
 mod moving;
 mod operator;
+mod server_id;
 
 use std::{
     collections::HashMap,
@@ -22,7 +23,7 @@ use std::{
 };
 
 use self::member::{Blame, Fitness, LOSSES_MAX, Member, Reachability, Use};
-pub use self::operator::{DrainReason, EndpointOverview, OrderError, OutageOverview};
+pub use self::operator::{DrainReason, EndpointOverview, HeldDrains, OrderError, OutageOverview, Undrained};
 use super::{
     Endpoint, Lease,
     balance::{self, Candidate, Chance},
@@ -39,7 +40,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Pool {
     policy: PoolPolicy,
+    /// The endpoints, ordered by number.
     members: Vec<Member>,
+    /// The last number that an endpoint has got.
+    last_number: usize,
+    /// How many endpoints have left the settings.
+    departures: u64,
     /// The sessions that wait for room at any endpoint.
     room: Arc<Queue>,
 }
@@ -139,7 +145,8 @@ pub enum ProbeStep {
 impl Pool {
     /// A pool of these endpoints, all of which count as up.
     pub fn new(policy: PoolPolicy, endpoints: &[EndpointConfig]) -> Self {
-        let mut pool = Self { policy, members: Vec::new(), room: Arc::default() };
+        let mut pool =
+            Self { policy, members: Vec::new(), last_number: 0, departures: 0, room: Arc::default() };
         pool.set_endpoints(endpoints);
         pool
     }
@@ -154,15 +161,36 @@ impl Pool {
     }
 
     /// Changes the endpoints. Those with a known URL keep their state and their counts. Those that are missing take no
-    /// new connections, their sessions move, and they are forgotten when they have none.
-    pub fn set_endpoints(&mut self, endpoints: &[EndpointConfig]) {
+    /// new connections, their sessions move, and they are forgotten when they have none, unless an operator has them
+    /// emptied. Returns what becomes of such orders.
+    pub fn set_endpoints(&mut self, endpoints: &[EndpointConfig]) -> HeldDrains {
+        let (mut drains, had_none) = (HeldDrains::default(), self.drains());
         let mut new: HashMap<_, _> = endpoints.iter().map(|config| (&config.url, config)).collect();
         for member in &mut self.members {
-            member.configure(new.remove(member.endpoint.url()));
+            let was_listed = member.is_listed;
+            member.configure(new.remove(member.endpoint.url()), &mut self.departures);
+            if member.is_listed && !was_listed && member.is_drained_by_operator {
+                drains.listed_again.push(Arc::clone(&member.endpoint));
+            }
         }
-        let added = endpoints.iter().filter(|config| new.remove(&config.url).is_some());
-        self.members.extend(added.map(|config| Member::new(config, &self.room)));
+        for config in endpoints.iter().filter(|config| new.remove(&config.url).is_some()) {
+            self.last_number += 1;
+            let mut member = Member::new(config, self.last_number, &self.room);
+            if self
+                .members
+                .iter()
+                .any(|known| known.is_drained_by_operator && known.server.covers(&member.server))
+            {
+                member.set_drained(true);
+                drains.listed_again.push(Arc::clone(&member.endpoint));
+            }
+            self.members.push(member);
+        }
         self.forget_unlisted();
+        drains.forgotten = self.limit_drains();
+        self.forget_unlisted();
+        drains.is_last = self.drains() && !had_none;
+        drains
     }
 
     // --- Questions
@@ -172,14 +200,15 @@ impl Pool {
         &self.room
     }
 
-    /// All endpoints and their states.
+    /// All endpoints that are listed or have sessions, and their states.
     pub fn endpoints(&self, now: Instant) -> impl Iterator<Item = (&Arc<Endpoint>, EndpointState)> {
-        self.members.iter().map(move |member| (&member.endpoint, member.state(now)))
+        let present = self.members.iter().filter(|member| member.is_present());
+        present.map(move |member| (&member.endpoint, member.state(now)))
     }
 
-    /// The URLs of all endpoints.
+    /// The URLs of these endpoints.
     pub fn urls(&self) -> impl Iterator<Item = &UpstreamUrl> {
-        self.members.iter().map(|member| member.endpoint.url())
+        self.members.iter().filter(|member| member.is_present()).map(|member| member.endpoint.url())
     }
 
     /// Why no endpoint can be dialed; `None` if one is not down.
@@ -333,6 +362,11 @@ impl Pool {
         let ejection = self.policy.ejection;
         self.member(endpoint)
             .map_or(Change::Nothing, |member| Change::Ejected(member.outlier.eject(now, ejection)))
+    }
+
+    /// The number of sessions that were woken to try endpoints, and whose dials have not ended. They count once.
+    pub fn take_tries(&self) -> usize {
+        self.members.iter().map(|member| member.endpoint.tried_by(0)).sum()
     }
 
     // --- Probes

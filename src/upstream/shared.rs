@@ -162,10 +162,12 @@ impl Shared {
             return self.warn_of_left_out(before.left_out, after.left_out);
         }
         let mut pool = self.pool();
-        pool.set_endpoints(&after.endpoints);
+        let drains = pool.set_endpoints(&after.endpoints);
         self.publish(&pool);
         drop((pool, discovery));
-        log::info!("endpoints changed upstream={} {difference}", self.settings().name);
+        let name = &self.settings().name;
+        log::info!("endpoints changed upstream={name} {difference}");
+        self.log_drains(&drains);
         self.warn_of_left_out(before.left_out, after.left_out);
         self.wake_all();
         self.news.notify_one();
@@ -435,7 +437,8 @@ impl Shared {
                 self.wake_all();
             }
             Change::Up(outage) => {
-                let waiting = endpoint.tried_by(0) + self.ready.len() + self.room.len();
+                // Those that were woken to try another endpoint may have come to this one.
+                let waiting = self.pool().take_tries() + self.ready.len() + self.room.len();
                 let outage = outage.as_millis();
                 log::info!(
                     "endpoint up upstream={upstream} endpoint={url} outage={outage}ms waiting={waiting}"

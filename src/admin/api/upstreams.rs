@@ -21,10 +21,11 @@ use crate::{
         feed::Feed,
         routes::{action, page},
     },
+    reply,
     upstream::{
         Upstream,
         moves::Progress,
-        pool::{EndpointOverview, OrderError, OutageOverview},
+        pool::{EndpointOverview, OrderError, OutageOverview, Undrained},
     },
 };
 
@@ -82,22 +83,25 @@ fn row(name: &str, upstream: &Upstream, feed: &Feed) -> Value {
 
 fn endpoint(overview: &EndpointOverview, progress: Progress, feed: &Feed) -> Value {
     let EndpointOverview {
-        number,
         endpoint,
         state,
         weight,
         priority,
         draining,
+        is_listed,
+        is_drained_by_operator,
         outage,
         up,
         last_failure,
-        outages,
+        ..
     } = overview;
     let Progress { movable, due, moved, stayed } = progress;
     let seconds = |time: &Option<Duration>| time.map(|time| time.as_secs_f64());
-    let failure = last_failure.as_ref().map(|(age, reason)| json!({ "at": ago(*age), "reason": reason }));
+    let failure = last_failure
+        .as_ref()
+        .map(|(age, failure)| json!({ "at": ago(*age), "reason": reply::reason(failure) }));
     json!({
-        "number": number,
+        "number": endpoint.number(),
         "url": endpoint.url().label(),
         "state": state.to_string(),
         "since": feed.since(endpoint.id(), state.name()).map(time),
@@ -108,10 +112,12 @@ fn endpoint(overview: &EndpointOverview, progress: Progress, feed: &Feed) -> Val
         "weight": weight,
         "priority": priority,
         "draining": draining.map(|reason| reason.to_string()),
+        "listed": is_listed,
+        "drained_by_operator": is_drained_by_operator,
         "outage_seconds": seconds(outage),
         "up_seconds": seconds(up),
         "last_failure": failure,
-        "outages": outages.iter().map(outage_row).collect::<Vec<_>>(),
+        "outages": overview.outages().iter().map(outage_row).collect::<Vec<_>>(),
         "moves": { "movable": movable, "due": due, "moved": moved, "stayed": stayed },
     })
 }
@@ -183,16 +189,16 @@ async fn read<T: DeserializeOwned>((state, path, request, payload): Order) -> Re
 async fn drain(order: Order) -> Result<HttpResponse, ApiError> {
     let (Pace { rate }, named) = read(order).await?;
     let rate = check(rate)?;
-    named.upstream.drain_endpoint(&named.endpoint, rate)?;
+    let usable = named.upstream.drain_endpoint(&named.endpoint, rate)?;
     named.log("drain", &text_of(rate));
-    Ok(accepted(json!({})))
+    Ok(accepted(json!({ "usable": usable })))
 }
 
 async fn undrain(order: Order) -> Result<HttpResponse, ApiError> {
     let (Plain {}, named) = read(order).await?;
-    named.upstream.undrain_endpoint(&named.endpoint)?;
+    let undrained = named.upstream.undrain_endpoint(&named.endpoint)?;
     named.log("undrain", "");
-    Ok(accepted(json!({})))
+    Ok(accepted(json!({ "listed": undrained == Undrained::InUse })))
 }
 
 async fn move_sessions(order: Order) -> Result<HttpResponse, ApiError> {

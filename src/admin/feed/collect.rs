@@ -180,9 +180,9 @@ fn describe(
     let shown = all.len().min(*room);
     *room -= shown;
     let moving = upstream.ordered_moves();
-    let endpoints = (1..).zip(all.iter().take(shown)).map(|(number, (endpoint, state))| EndpointView {
+    let endpoints = all.iter().take(shown).map(|(endpoint, state)| EndpointView {
         id: endpoint.id(),
-        number,
+        number: endpoint.number(),
         url: endpoint.url().label(),
         state: state.name(),
         moving: moving.get(&endpoint.id()).copied().unwrap_or_default(),
@@ -284,7 +284,10 @@ impl ConnectionLog {
         });
         let mut found: Vec<_> = changed.collect();
         let is_of = |info: &&SessionInfo| info.route.upstream.as_ref().is_some_and(|of| of.name == upstream);
-        let others = sessions.iter().filter(is_of).map(supervisor).filter(|other| other.restarts == 0);
+        let is_known =
+            |other: &SupervisorView| self.changed.iter().any(|known| known.session == other.session);
+        let others = sessions.iter().filter(is_of).map(supervisor);
+        let others = others.filter(|other| other.restarts == 0 && !is_known(other));
         found.extend(others.take(SUPERVISORS_MAX - found.len()));
         found
     }

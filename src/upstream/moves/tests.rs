@@ -181,6 +181,9 @@ enum Step {
     Sources(bool, bool),
     Rebalance(usize),
     Announce(usize),
+    Order(usize, usize, Option<u32>),
+    Abort(usize),
+    DrainRate(usize, Option<u32>),
     Begin,
     End(usize, bool),
     Pass(u64),
@@ -193,6 +196,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<(bool, bool)>().prop_map(|(one, two)| Step::Sources(one, two)),
         1 => (0..4_usize).prop_map(Step::Rebalance),
         1 => any::<usize>().prop_map(Step::Announce),
+        1 => (0..2_usize, 0..4_usize, ordered_rate()).prop_map(|(at, count, rate)| Step::Order(at, count, rate)),
+        1 => (0..2_usize).prop_map(Step::Abort),
+        1 => (0..2_usize, ordered_rate()).prop_map(|(at, rate)| Step::DrainRate(at, rate)),
         6 => Just(Step::Begin),
         3 => any::<(usize, bool)>().prop_map(|(at, moved)| Step::End(at, moved)),
         3 => (0..800_u64).prop_map(Step::Pass),
@@ -200,10 +206,30 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 0..200)
 }
 
+fn ordered_rate() -> impl Strategy<Value = Option<u32>> {
+    proptest::option::of(1..5_u32)
+}
+
 /// Announces the end of a session's connection. Returns the session.
 fn announce(moves: &mut Moves<u64>, id: u64, now: Instant) -> u64 {
     moves.announce(id, now);
     id
+}
+
+/// No session moves twice at a time, and no more move at the pace of the settings than it allows.
+fn check_running(running: &[Begun], rate: u32) -> Result<(), TestCaseError> {
+    let distinct: HashSet<_> = running.iter().map(|begun| begun.id).collect();
+    prop_assert_eq!(distinct.len(), running.len());
+    let of_settings = running.iter().filter(|begun| begun.lane == LaneId::Settings);
+    prop_assert!(of_settings.count() <= rate as usize);
+    Ok(())
+}
+
+/// Ends all moves and removes all sessions.
+fn end_all(moves: &mut Moves<u64>, running: &[Begun], ids: impl Iterator<Item = u64>, now: Instant) {
+    running.iter().for_each(|begun| moves.ended(begun, MoveOutcome::Moved, now));
+    moves.set_sources([].into_iter(), now);
+    ids.for_each(|id| _ = moves.remove(id));
 }
 
 /// The largest number of these times within one second.
@@ -223,7 +249,7 @@ proptest! {
         let (endpoints, _leases): (Vec<_>, Vec<_>) = (0..2).map(|number| endpoint(number, 1)).unzip();
         let mut draining = [false; 2];
         let (mut ids, mut running, mut begins) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut wanted, mut announced) = (0, HashSet::new());
+        let (mut wanted, mut announced, mut ordered) = (0, HashSet::new(), [false; 2]);
         for step in steps {
             match step {
                 Step::Add(at, age) => {
@@ -244,26 +270,27 @@ proptest! {
                 Step::Announce(at) if !ids.is_empty() => {
                     announced.insert(announce(&mut moves, ids[at % ids.len()].0, now));
                 }
+                Step::Order(at, count, rate) => ordered[at] |= moves.order(&endpoints[at], count, rate, now) > 0,
+                Step::Abort(at) => _ = moves.abort(&endpoints[at], &[Cause::Operator], now),
+                Step::DrainRate(at, rate) if draining[at] => moves.set_drain_rate(&endpoints[at], rate),
                 Step::Begin => {
                     for (begun, session) in begin(&mut moves, now, rate, |session| session % busy == 0) {
                         let (id, at, old_at) = ids[session as usize];
-                        prop_assert_eq!(id, begun.id);
-                        prop_assert!(moves.is_moving(id));
+                        prop_assert!(id == begun.id && moves.is_moving(id));
                         match begun.cause {
                             Cause::Age => prop_assert!(old_at.is_some_and(|old_at| old_at <= now)),
                             Cause::Drain => prop_assert!(draining[at]),
-                            Cause::Announced | Cause::Operator => prop_assert!(announced.contains(&id)),
+                            Cause::Announced => prop_assert!(announced.contains(&id)),
+                            Cause::Operator => prop_assert!(ordered[at]),
                             Cause::Rebalance => {
                                 prop_assert!(at == 0 && wanted > 0);
                                 wanted -= 1;
                             }
                         }
-                        begins.push(now);
+                        begins.extend((begun.lane == LaneId::Settings).then_some(now));
                         running.push(begun);
                     }
-                    let distinct: HashSet<_> = running.iter().map(|begun| begun.id).collect();
-                    prop_assert_eq!(distinct.len(), running.len());
-                    prop_assert!(running.len() <= rate as usize);
+                    check_running(&running, rate)?;
                 }
                 Step::End(at, moved) if !running.is_empty() => {
                     let begun = running.swap_remove(at % running.len());
@@ -274,9 +301,8 @@ proptest! {
             }
         }
         prop_assert!(most_within_a_second(&begins) <= rate as usize + 1);
-        running.iter().for_each(|begun| moves.ended(begun, MoveOutcome::Moved, now));
-        ids.iter().for_each(|(id, ..)| _ = moves.remove(*id));
-        prop_assert!(moves.rebalancing == 0 && moves.due.is_empty() && moves.running == 0);
+        end_all(&mut moves, &running, ids.iter().map(|(id, ..)| *id), now);
+        prop_assert!(moves.rebalancing == 0 && moves.lanes.is_empty() && moves.drains.is_empty());
     }
 }
 
@@ -316,6 +342,12 @@ fn an_end_that_is_announced_during_a_move_is_not_forgotten() {
     assert_eq!(begun[0].0.cause, Cause::Announced);
 }
 
+/// How many sessions of the endpoint can move, and how many will or do.
+fn progress(moves: &Moves<u64>, endpoint: &Endpoint) -> (usize, usize) {
+    let progress = moves.progress().get(&endpoint.id()).copied().unwrap_or_default();
+    (progress.movable, progress.due)
+}
+
 #[test]
 fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
     let (mut moves, start) = (Moves::new(), Instant::now());
@@ -326,19 +358,80 @@ fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
         moves.add(&of_it, session, Some(old_at), start);
     }
     moves.add(&other, 5, None, start);
-    moves.set_rate(Some(1));
-    assert_eq!(moves.order(&of_it, 4, start), 4);
-    let progress = |moves: &Moves<u64>| (moves.progress(&of_it).movable, moves.progress(&of_it).due);
-    assert_eq!(progress(&moves), (5, 4));
+    assert_eq!(moves.order(&of_it, 4, Some(1), start), 4);
+    assert_eq!(progress(&moves, &of_it), (5, 4));
     assert_eq!(moves.ordered(), [(of_it.id(), 4)].into());
     let begun = begin(&mut moves, start, 100, |_| true);
     assert!(matches!(&begun[..], [(begun, _)] if begun.cause == Cause::Operator), "one a second: {begun:?}");
     assert_eq!(moves.ordered(), [(of_it.id(), 3)].into(), "what an abort calls off");
-    assert_eq!(moves.abort(&of_it, start), 3);
+    assert_eq!(moves.abort(&of_it, &[Cause::Operator], start), 3);
     assert!(moves.ordered().is_empty());
-    assert_eq!(progress(&moves), (5, 1), "the one that moves");
+    assert_eq!(progress(&moves, &of_it), (5, 1), "the one that moves");
     moves.ended(&begun[0].0, MoveOutcome::Stayed, start);
-    assert_eq!((progress(&moves), moves.order(&other, 9, start)), ((5, 0), 1));
+    assert_eq!(progress(&moves, &of_it), (5, 0));
+    assert_eq!(moves.order(&other, 9, None, start), 1);
     // The age of a connection counts again.
     assert!(!begin(&mut moves, old_at, 100, |_| true).is_empty());
+}
+
+/// The number of moves for this reason that begin in a second, at 100 a second by the settings. Each of them ends at once.
+fn in_a_second(moves: &mut Moves<u64>, start: Instant, cause: Cause) -> usize {
+    let mut count = 0;
+    for ms in 0..1000 {
+        for (begun, _) in begin(moves, start + MS * ms, 100, |_| true) {
+            count += usize::from(begun.cause == cause);
+            moves.ended(&begun, MoveOutcome::Moved, start + MS * ms);
+        }
+    }
+    count
+}
+
+/// The rate of an earlier order slowed down or sped up all later moves of the upstream.
+#[test]
+fn the_rate_of_an_order_is_that_of_its_moves_only() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (of_it, _leases) = endpoint(1, 1000);
+    let (old, _others) = endpoint(2, 200);
+    (0..1000).for_each(|session| _ = moves.add(&of_it, session, None, start));
+    (0..200).for_each(|session| _ = moves.add(&old, session, Some(start), start));
+    assert_eq!(moves.order(&of_it, 4, Some(2), start), 4);
+    assert_eq!(in_a_second(&mut moves, start, Cause::Age), 100, "at the pace of the settings");
+    let later = start + SECOND;
+    assert_eq!(moves.ordered(), [(of_it.id(), 2)].into(), "at its own pace");
+    assert_eq!(in_a_second(&mut moves, later, Cause::Operator), 2);
+    let third = later + SECOND;
+    assert_eq!(moves.order(&of_it, 300, None, third), 300);
+    assert_eq!(in_a_second(&mut moves, third, Cause::Operator), 100, "that order is over");
+    assert_eq!(moves.order(&of_it, 300, Some(200), third), 300);
+    assert_eq!(in_a_second(&mut moves, third + SECOND, Cause::Operator), 300, "both orders");
+}
+
+#[test]
+fn the_rate_of_a_drain_is_that_of_its_moves_until_it_ends() {
+    let (mut moves, start) = (Moves::new(), Instant::now());
+    let (of_it, _leases) = endpoint(1, 1000);
+    (0..1000).for_each(|session| _ = moves.add(&of_it, session, None, start));
+    moves.set_drain_rate(&of_it, Some(5));
+    moves.set_sources([&of_it].into_iter(), start);
+    assert_eq!(in_a_second(&mut moves, start, Cause::Drain), 5);
+    moves.set_drain_rate(&of_it, Some(20));
+    assert_eq!(in_a_second(&mut moves, start + SECOND, Cause::Drain), 20, "another order for the same drain");
+    moves.set_drain_rate(&of_it, None);
+    assert_eq!(in_a_second(&mut moves, start + 2 * SECOND, Cause::Drain), 100);
+    moves.set_drain_rate(&of_it, Some(7));
+    let stay = moves.abort(&of_it, &[Cause::Drain, Cause::Operator], start + 3 * SECOND);
+    assert_eq!(stay, 875);
+    moves.set_sources([].into_iter(), start + 3 * SECOND);
+    moves.set_sources([&of_it].into_iter(), start + 3 * SECOND);
+    assert_eq!(in_a_second(&mut moves, start + 3 * SECOND, Cause::Drain), 100, "a drain of the settings");
+}
+
+/// The rate is named before any session is known to leave.
+#[test]
+fn the_rate_of_a_drain_without_sessions_is_forgotten() {
+    let (mut moves, now) = (Moves::<u64>::new(), Instant::now());
+    let (empty, _) = endpoint(1, 0);
+    moves.set_drain_rate(&empty, Some(5));
+    moves.set_sources([].into_iter(), now);
+    assert!(moves.drains.is_empty() && moves.lanes.is_empty());
 }

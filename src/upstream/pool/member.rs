@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Instant};
 use super::{
     Begin, Change, EndpointState,
     operator::{DrainReason, EndpointOverview, Outages},
+    server_id::ServerId,
 };
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind, FailureLocation},
     policy::{HealthChecks, PoolPolicy},
-    reply,
     settings::{EndpointConfig, UpstreamUrl},
     upstream::{
         Endpoint, Lease,
@@ -32,6 +32,7 @@ pub(super) struct Member {
     pub(super) weight: u32,
     pub(super) priority: u32,
     identity: u64,
+    pub(super) server: ServerId,
     pub(super) state: Reachability,
     /// When the outage began that no handshake has ended yet.
     pub(super) outage: Option<Instant>,
@@ -41,16 +42,18 @@ pub(super) struct Member {
     pub(super) losses: u32,
     /// Whether it is in the settings.
     pub(super) is_listed: bool,
+    /// The number of endpoints that had left the settings when it did; 0 if it never did.
+    pub(super) departure: u64,
     /// Whether it is no longer in the settings, or is being emptied.
     pub(super) is_draining: bool,
     /// Whether the settings have it emptied.
     is_drained_by_settings: bool,
     /// Whether an operator has it emptied.
-    is_drained_by_operator: bool,
+    pub(super) is_drained_by_operator: bool,
     /// The latest outages, for operators.
     outages: Outages,
     /// The latest failure, for operators.
-    last_failure: Option<(Instant, Failure)>,
+    last_failure: Option<(Instant, Arc<Failure>)>,
     streak: Streak,
     pub(super) outlier: Outlier,
     breaker: Breaker,
@@ -130,11 +133,12 @@ fn identity(url: &UpstreamUrl) -> u64 {
 // === impl Member ===
 
 impl Member {
-    pub(super) fn new(config: &EndpointConfig, room: &Arc<Queue>) -> Self {
+    pub(super) fn new(config: &EndpointConfig, number: usize, room: &Arc<Queue>) -> Self {
         let EndpointConfig { url, weight, priority, drain } = config;
         Self {
             identity: identity(url),
-            endpoint: Endpoint::in_pool(url.clone(), Arc::clone(room)),
+            server: ServerId::of(url),
+            endpoint: Endpoint::in_pool(url.clone(), number, Arc::clone(room)),
             weight: *weight,
             priority: *priority,
             state: Reachability::Up,
@@ -142,6 +146,7 @@ impl Member {
             up_since: None,
             losses: 0,
             is_listed: true,
+            departure: 0,
             is_draining: *drain,
             is_drained_by_settings: *drain,
             is_drained_by_operator: false,
@@ -155,8 +160,13 @@ impl Member {
         }
     }
 
-    /// Takes over what the settings say about it; `None` if they no longer list it.
-    pub(super) fn configure(&mut self, config: Option<&EndpointConfig>) {
+    /// Takes over what the settings say about it; `None` if they no longer list it. `departures` counts the endpoints that
+    /// have left the settings.
+    pub(super) fn configure(&mut self, config: Option<&EndpointConfig>, departures: &mut u64) {
+        if self.is_listed && config.is_none() {
+            *departures += 1;
+            self.departure = *departures;
+        }
         self.is_listed = config.is_some();
         if let Some(config) = config {
             (self.weight, self.priority) = (config.weight, config.priority);
@@ -186,14 +196,15 @@ impl Member {
     }
 
     /// What operators see of it.
-    pub(super) fn overview(&self, number: usize, now: Instant) -> EndpointOverview {
+    pub(super) fn overview(&self, now: Instant) -> EndpointOverview {
         EndpointOverview {
-            number,
             endpoint: Arc::clone(&self.endpoint),
             state: self.state(now),
             weight: self.weight,
             priority: self.priority,
             draining: self.drain_reason(),
+            is_listed: self.is_listed,
+            is_drained_by_operator: self.is_drained_by_operator,
             outage: self.outage.map(|since| now.saturating_duration_since(since)),
             up: self
                 .up_since
@@ -202,9 +213,15 @@ impl Member {
             last_failure: self
                 .last_failure
                 .as_ref()
-                .map(|(at, failure)| (now.saturating_duration_since(*at), reply::reason(failure))),
-            outages: self.outages.overview(now),
+                .map(|(at, failure)| (now.saturating_duration_since(*at), Arc::clone(failure))),
+            outages: self.outages.clone(),
+            at: now,
         }
+    }
+
+    /// Whether it is in the settings, or has sessions. Another one is kept because an operator has it emptied.
+    pub(super) fn is_present(&self) -> bool {
+        self.is_listed || self.endpoint.sessions() > 0
     }
 
     pub(super) fn is_in(&self, endpoints: &[Arc<Endpoint>]) -> bool {
@@ -328,7 +345,7 @@ impl Member {
 
     pub(super) fn blamed(&mut self, blame: Blame, failure: &Failure, now: Instant) -> Change {
         if !matches!(blame, Blame::None | Blame::Answered) {
-            self.last_failure = Some((now, failure.clone()));
+            self.last_failure = Some((now, Arc::new(failure.clone())));
         }
         match blame {
             Blame::None => Change::Nothing,
@@ -361,6 +378,8 @@ impl Member {
         if is_new {
             self.outages.begin(now, reason.clone());
         }
+        // The sessions that tried it wait again.
+        self.endpoint.tried_by(0);
         self.state = Reachability::Down(reason);
         self.breaker.close();
         if !is_new {
@@ -399,7 +418,7 @@ impl Member {
             return Change::Nothing;
         }
         if let Err(failure) = &result {
-            self.last_failure = Some((now, failure.clone()));
+            self.last_failure = Some((now, Arc::new(failure.clone())));
         }
         let verdict = self.streak.add(result.is_ok(), checks);
         match (result, &self.state) {

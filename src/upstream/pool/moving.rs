@@ -1,6 +1,6 @@
 //! The endpoints that give sessions away, and those that take them.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 
 use super::{EndpointState, LOSSES_MAX, Member, Pick, Pool, Reachability, Use, Wait};
 use crate::{
@@ -12,11 +12,14 @@ use crate::{
 };
 
 impl Pool {
-    /// Removes the endpoints that are no longer in the settings and have no sessions. Returns whether there were any.
-    pub(in crate::upstream) fn forget_unlisted(&mut self) -> bool {
-        let before = self.members.len();
-        self.members.retain(|member| member.is_listed || member.endpoint.sessions() > 0);
-        self.members.len() < before
+    /// Removes the endpoints that are no longer in the settings and have no sessions, unless an operator has them emptied
+    /// and no endpoint of the settings has that order.
+    pub(in crate::upstream) fn forget_unlisted(&mut self) {
+        let listed = self.members.iter().filter(|member| member.is_listed && member.is_drained_by_operator);
+        let drained: HashSet<_> = listed.map(|member| member.server.clone()).collect();
+        self.members.retain(|member| {
+            member.is_present() || member.is_drained_by_operator && !drained.contains(&member.server)
+        });
     }
 
     /// The endpoints whose sessions move to others: those that drain and have sessions.

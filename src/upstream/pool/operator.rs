@@ -7,21 +7,44 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{EndpointState, Pool};
-use crate::{failure::Failure, reply, upstream::Endpoint};
+use super::{EndpointState, Pool, member::Member};
+use crate::{failure::Failure, reply, settings::ENDPOINTS_MAX, upstream::Endpoint};
 
 /// Maximum number of outages that are kept of an endpoint.
 const OUTAGES_MAX: usize = 32;
 
-/// The latest outages of an endpoint, oldest first.
-#[derive(Debug, Default)]
-pub(super) struct Outages(VecDeque<Outage>);
+/// Maximum number of endpoints that are kept because an operator has them emptied, although they are no longer listed.
+const DRAINS_MAX: usize = ENDPOINTS_MAX;
 
-#[derive(Debug)]
+/// The latest outages of an endpoint, oldest first. A clone is cheap, and shows them as they were.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Outages(Arc<VecDeque<Outage>>);
+
+#[derive(Debug, Clone)]
 struct Outage {
     began: Instant,
     ended: Option<Instant>,
-    reason: Failure,
+    reason: Arc<Failure>,
+}
+
+/// What becomes of the drains that an operator has ordered when the settings, a file or names have other endpoints.
+#[derive(Debug, Default)]
+pub struct HeldDrains {
+    /// The endpoints that are listed again, or with other credentials, and still drain.
+    pub listed_again: Vec<Arc<Endpoint>>,
+    /// The endpoints whose drains are forgotten, because too many drain that are no longer listed.
+    pub forgotten: Vec<Arc<Endpoint>>,
+    /// Whether all listed endpoints drain now, and did not before.
+    pub is_last: bool,
+}
+
+/// What an endpoint is after its drain has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undrained {
+    /// It takes connections.
+    InUse,
+    /// It is not listed. It will take connections when it is listed again.
+    Unlisted,
 }
 
 /// Why an endpoint is being emptied.
@@ -38,8 +61,6 @@ pub enum DrainReason {
 /// An endpoint at one moment.
 #[derive(Debug)]
 pub struct EndpointOverview {
-    /// Its number in the pool, from 1.
-    pub number: usize,
     /// The endpoint, with its counts.
     pub endpoint: Arc<Endpoint>,
     /// Its state.
@@ -50,14 +71,18 @@ pub struct EndpointOverview {
     pub priority: u32,
     /// Why it is being emptied; `None` if it is not.
     pub draining: Option<DrainReason>,
+    /// Whether the settings, the file or the names have it.
+    pub is_listed: bool,
+    /// Whether an operator has it emptied, whatever other reason there is.
+    pub is_drained_by_operator: bool,
     /// How long its outage lasts.
     pub outage: Option<Duration>,
     /// How long it has been up since its last outage.
     pub up: Option<Duration>,
     /// How long ago it failed last, and why.
-    pub last_failure: Option<(Duration, String)>,
-    /// Its latest outages, oldest first.
-    pub outages: Vec<OutageOverview>,
+    pub last_failure: Option<(Duration, Arc<Failure>)>,
+    pub(super) outages: Outages,
+    pub(super) at: Instant,
 }
 
 /// An outage of an endpoint.
@@ -95,15 +120,16 @@ pub enum OrderError {
 impl Outages {
     /// An outage begins.
     pub(super) fn begin(&mut self, now: Instant, reason: Failure) {
-        if self.0.len() >= OUTAGES_MAX {
-            self.0.pop_front();
+        let outages = Arc::make_mut(&mut self.0);
+        if outages.len() >= OUTAGES_MAX {
+            outages.pop_front();
         }
-        self.0.push_back(Outage { began: now, ended: None, reason });
+        outages.push_back(Outage { began: now, ended: None, reason: Arc::new(reason) });
     }
 
     /// The last outage ends.
     pub(super) fn end(&mut self, now: Instant) {
-        if let Some(last) = self.0.back_mut() {
+        if let Some(last) = Arc::make_mut(&mut self.0).back_mut() {
             last.ended.get_or_insert(now);
         }
     }
@@ -118,42 +144,103 @@ impl Outages {
     }
 }
 
+// === impl EndpointOverview ===
+
+impl EndpointOverview {
+    /// Its latest outages, oldest first.
+    pub fn outages(&self) -> Vec<OutageOverview> {
+        self.outages.overview(self.at)
+    }
+}
+
 // === impl Pool ===
 
 impl Pool {
-    /// All endpoints, as operators see them.
+    /// All endpoints, as operators see them, those included that are no longer listed. Sessions that dial wait for it, so
+    /// texts are made later.
     pub fn overview(&self, now: Instant) -> Vec<EndpointOverview> {
-        (1..).zip(&self.members).map(|(number, member)| member.overview(number, now)).collect()
+        self.members.iter().map(|member| member.overview(now)).collect()
     }
 
-    /// The endpoint with this number or URL.
+    /// The number of endpoints that take connections now.
+    pub fn usable(&self, now: Instant) -> usize {
+        self.members.iter().filter(|member| member.is_usable(now)).count()
+    }
+
+    /// Whether the endpoints that are listed drain, all of them.
+    pub fn drains(&self) -> bool {
+        self.members.iter().all(|member| member.is_draining)
+    }
+
+    /// The endpoint with this number or URL. Of endpoints with the same URL, the one that is listed.
     ///
     /// # Errors
     /// When there is none, or when the URL is that of several.
     pub fn named(&self, which: &str) -> Result<Arc<Endpoint>, OrderError> {
-        let is_it = |number: usize, endpoint: &Endpoint| {
-            which == number.to_string() || which == endpoint.url().label()
+        let is_it = |member: &&Member| {
+            which == member.endpoint.number().to_string() || which == member.endpoint.url().label()
         };
-        let mut found = (1..).zip(&self.members).filter(|(number, member)| is_it(*number, &member.endpoint));
-        match (found.next(), found.next()) {
-            (Some((_, member)), None) => Ok(Arc::clone(&member.endpoint)),
-            (Some(_), Some(_)) => Err(OrderError::Ambiguous(which.to_owned())),
-            (None, _) => Err(OrderError::Unknown(which.to_owned())),
+        let found: Vec<_> = self.members.iter().filter(is_it).collect();
+        let listed: Vec<_> = found.iter().copied().filter(|member| member.is_listed).collect();
+        match (&listed[..], &found[..]) {
+            ([member], _) | ([], [member]) => Ok(Arc::clone(&member.endpoint)),
+            ([], []) => Err(OrderError::Unknown(which.to_owned())),
+            _ => Err(OrderError::Ambiguous(which.to_owned())),
         }
     }
 
-    /// Has an endpoint emptied, or used again.
+    /// Has an endpoint emptied until [`undrain`](Self::undrain). The order holds while the endpoint is not listed, and when
+    /// its credentials change.
     ///
     /// # Errors
-    /// When the endpoint cannot be used again, because the settings have it emptied.
-    pub fn set_drained(&mut self, endpoint: &Arc<Endpoint>, is_drained: bool) -> Result<(), OrderError> {
+    /// When the endpoint is forgotten.
+    pub fn drain(&mut self, endpoint: &Arc<Endpoint>) -> Result<(), OrderError> {
+        self.member(endpoint).map(|member| member.set_drained(true)).ok_or(OrderError::Unlisted)
+    }
+
+    /// Uses an endpoint again that an operator has had emptied.
+    ///
+    /// # Errors
+    /// When the endpoint cannot be used again, because the settings have it emptied, or it is no longer listed and no
+    /// operator has had it emptied.
+    pub fn undrain(&mut self, endpoint: &Arc<Endpoint>) -> Result<Undrained, OrderError> {
         let Some(member) = self.member(endpoint) else { return Err(OrderError::Unlisted) };
-        member.set_drained(is_drained);
-        match member.drain_reason().filter(|_| !is_drained) {
-            Some(DrainReason::Settings) => Err(OrderError::BySettings),
-            Some(DrainReason::Unlisted) => Err(OrderError::Unlisted),
-            Some(DrainReason::Operator) | None => Ok(()),
+        let was_drained = member.is_drained_by_operator;
+        member.set_drained(false);
+        let (reason, server) = (member.drain_reason(), member.server.clone());
+        // They would have the same endpoint drain when its credentials change again.
+        for unlisted in self.members.iter_mut().filter(|member| !member.is_listed && member.server == server)
+        {
+            unlisted.set_drained(false);
         }
+        self.forget_unlisted();
+        match reason {
+            Some(DrainReason::Settings) => Err(OrderError::BySettings),
+            Some(DrainReason::Unlisted) if was_drained => Ok(Undrained::Unlisted),
+            Some(DrainReason::Unlisted) => Err(OrderError::Unlisted),
+            Some(DrainReason::Operator) | None => Ok(Undrained::InUse),
+        }
+    }
+
+    /// Whether an operator has the endpoint emptied.
+    pub fn is_drained_by_operator(&self, endpoint: &Arc<Endpoint>) -> bool {
+        let of_it = |member: &Member| Arc::ptr_eq(&member.endpoint, endpoint);
+        self.members.iter().any(|member| of_it(member) && member.is_drained_by_operator)
+    }
+
+    /// Forgets the drains of the endpoints that left first, if too many are kept that are no longer listed.
+    pub(super) fn limit_drains(&mut self) -> Vec<Arc<Endpoint>> {
+        let unlisted = self.members.iter_mut().filter(|member| !member.is_listed);
+        let mut kept: Vec<_> = unlisted.filter(|member| member.is_drained_by_operator).collect();
+        kept.sort_by_key(|member| member.departure);
+        let excess = kept.len().saturating_sub(DRAINS_MAX);
+        let forgotten = kept.into_iter().take(excess);
+        forgotten
+            .map(|member| {
+                member.set_drained(false);
+                Arc::clone(&member.endpoint)
+            })
+            .collect()
     }
 }
 
@@ -197,19 +284,50 @@ mod tests {
         assert_eq!((seen[31].began.as_secs(), seen[31].lasted), (2, None));
     }
 
+    fn config(url: &str) -> EndpointConfig {
+        EndpointConfig::new(UpstreamUrl::parse(url).unwrap())
+    }
+
+    fn pool(urls: &[&str]) -> Pool {
+        Pool::new(PoolPolicy::default(), &configs(urls))
+    }
+
+    fn configs(urls: &[&str]) -> Vec<EndpointConfig> {
+        urls.iter().copied().map(config).collect()
+    }
+
+    fn drain(pool: &mut Pool, which: &str) {
+        let endpoint = pool.named(which).unwrap();
+        pool.drain(&endpoint).unwrap();
+    }
+
+    fn undrain(pool: &mut Pool, which: &str) -> Result<Undrained, OrderError> {
+        let endpoint = pool.named(which)?;
+        pool.undrain(&endpoint)
+    }
+
+    /// The number, the URL, and whether an operator has it drain, of each endpoint.
+    fn rows(pool: &Pool) -> Vec<(usize, String, bool)> {
+        let row = |EndpointOverview { endpoint, is_drained_by_operator, .. }: EndpointOverview| {
+            (endpoint.number(), endpoint.url().text.to_string(), is_drained_by_operator)
+        };
+        pool.overview(Instant::now()).into_iter().map(row).collect()
+    }
+
+    fn row(number: usize, url: &str, drains: bool) -> (usize, String, bool) {
+        (number, url.to_owned(), drains)
+    }
+
     #[test]
     fn an_operator_empties_endpoints_besides_the_settings() {
-        let config = |drain| {
-            let url = UpstreamUrl::parse("ws://a:1").unwrap();
-            EndpointConfig { drain, ..EndpointConfig::new(url) }
-        };
+        let config = |drain| EndpointConfig { drain, ..config("ws://a:1") };
         let now = Instant::now();
-        let mut pool = Pool::new(PoolPolicy::default(), &[config(false)]);
+        let mut pool = pool(&["ws://a:1"]);
         let endpoint = pool.named("1").unwrap();
         assert!(Arc::ptr_eq(&endpoint, &pool.named("ws://a:1").unwrap()));
         assert_eq!(pool.named("2").unwrap_err(), OrderError::Unknown("2".to_owned()));
         let reason = |pool: &Pool| pool.overview(now)[0].draining;
-        assert_eq!(pool.set_drained(&endpoint, true), Ok(()));
+        assert_eq!(pool.drain(&endpoint), Ok(()));
         assert_eq!(
             (reason(&pool), pool.overview(now)[0].state),
             (Some(DrainReason::Operator), EndpointState::Draining)
@@ -217,10 +335,89 @@ mod tests {
         pool.set_endpoints(&[config(false)]);
         assert_eq!(reason(&pool), Some(DrainReason::Operator), "other settings keep the order");
         pool.set_endpoints(&[config(true)]);
-        assert_eq!(pool.set_drained(&endpoint, false), Err(OrderError::BySettings));
+        assert_eq!(pool.undrain(&endpoint), Err(OrderError::BySettings));
         pool.set_endpoints(&[config(false)]);
         assert_eq!(reason(&pool), None);
+        assert_eq!(pool.undrain(&endpoint), Ok(Undrained::InUse), "it is used already");
         pool.set_endpoints(&[]);
-        assert_eq!(pool.set_drained(&endpoint, false), Err(OrderError::Unlisted));
+        assert_eq!(pool.undrain(&endpoint), Err(OrderError::Unlisted));
+    }
+
+    /// A file or a name may lack an endpoint for a moment.
+    #[test]
+    fn a_drain_holds_while_the_endpoint_is_not_listed() {
+        let mut pool = pool(&["ws://a", "ws://b"]);
+        drain(&mut pool, "1");
+        let drains = pool.set_endpoints(&configs(&["ws://b"]));
+        assert!(drains.listed_again.is_empty() && drains.forgotten.is_empty() && !drains.is_last);
+        assert_eq!(rows(&pool), [row(1, "ws://a", true), row(2, "ws://b", false)]);
+        assert_eq!(pool.urls().count(), 1, "it is no endpoint");
+        let drains = pool.set_endpoints(&configs(&["ws://b", "ws://a"]));
+        assert_eq!(drains.listed_again.len(), 1);
+        assert_eq!(rows(&pool), [row(1, "ws://a", true), row(2, "ws://b", false)]);
+        assert_eq!(pool.overview(Instant::now())[0].draining, Some(DrainReason::Operator));
+        pool.set_endpoints(&configs(&["ws://b"]));
+        assert_eq!(undrain(&mut pool, "1"), Ok(Undrained::Unlisted));
+        assert_eq!(rows(&pool), [row(2, "ws://b", false)]);
+        pool.set_endpoints(&configs(&["ws://b", "ws://a"]));
+        assert_eq!(rows(&pool), [row(2, "ws://b", false), row(3, "ws://a", false)]);
+    }
+
+    #[test]
+    fn a_drain_holds_when_the_credentials_change() {
+        let mut pool = pool(&["ws://me:old@a/?token=1", "ws://b"]);
+        drain(&mut pool, "1");
+        let session = pool.named("1").unwrap().lease();
+        for (number, changed) in [(3, "ws://me:new@a/?token=1"), (4, "ws://me:new@a/?token=2")] {
+            let drains = pool.set_endpoints(&configs(&["ws://b", changed]));
+            assert_eq!(drains.listed_again.len(), 1, "{changed}");
+            assert_eq!(rows(&pool).last(), Some(&row(number, changed, true)));
+        }
+        // The one that is listed, although the other one has the same name and sessions.
+        assert_eq!(undrain(&mut pool, "ws://***@a/?***"), Ok(Undrained::InUse));
+        pool.set_endpoints(&configs(&["ws://b", "ws://a"]));
+        assert!(rows(&pool).iter().all(|(.., drains)| !drains), "{:?}", rows(&pool));
+        drop(session);
+        pool.forget_unlisted();
+        assert_eq!(rows(&pool), [row(2, "ws://b", false), row(5, "ws://a", false)]);
+    }
+
+    /// An order for number 2 must not concern another endpoint after a reload.
+    #[test]
+    fn a_number_stays_that_of_its_endpoint() {
+        let mut pool = pool(&["ws://a", "ws://b", "ws://c"]);
+        pool.set_endpoints(&configs(&["ws://d", "ws://c"]));
+        assert_eq!(pool.named("2").unwrap_err(), OrderError::Unknown("2".to_owned()));
+        assert_eq!(&*pool.named("3").unwrap().url().text, "ws://c");
+        pool.set_endpoints(&configs(&["ws://b", "ws://c", "ws://d"]));
+        assert_eq!(&*pool.named("4").unwrap().url().text, "ws://d");
+        assert_eq!(&*pool.named("5").unwrap().url().text, "ws://b");
+    }
+
+    #[test]
+    fn the_drains_of_endpoints_that_are_not_listed_are_bounded() {
+        let urls: Vec<_> = (0..=DRAINS_MAX).map(|at| format!("ws://old-{at}")).collect();
+        let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+        let mut pool = pool(&urls[..1]);
+        // The first one leaves first.
+        for part in [&urls[..1], &urls[1..], &["ws://new"]] {
+            let drains = pool.set_endpoints(&configs(part));
+            let forgotten: Vec<_> = drains.forgotten.iter().map(|endpoint| &*endpoint.url().text).collect();
+            assert_eq!(forgotten, if part == ["ws://new"] { vec![urls[0]] } else { vec![] });
+            let listed = if part == ["ws://new"] { vec![] } else { part.to_vec() };
+            listed.iter().for_each(|url| drain(&mut pool, url));
+        }
+        assert_eq!(pool.members.len(), DRAINS_MAX + 1);
+    }
+
+    #[test]
+    fn the_last_endpoint_that_goes_is_reported_once() {
+        let mut pool = pool(&["ws://a", "ws://b"]);
+        assert_eq!(pool.usable(Instant::now()), 2);
+        drain(&mut pool, "1");
+        assert!(pool.set_endpoints(&configs(&["ws://a"])).is_last, "the other one has left");
+        assert!(!pool.set_endpoints(&configs(&["ws://a"])).is_last, "it is known");
+        assert_eq!(pool.usable(Instant::now()), 0);
+        assert!(!pool.set_endpoints(&configs(&["ws://a", "ws://b"])).is_last);
     }
 }

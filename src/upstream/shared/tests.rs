@@ -64,6 +64,24 @@ fn a_trial_wakes_as_many_sessions_as_may_dial_and_its_end_wakes_all() {
     assert_eq!(endpoints[0].tried_by(0), 0, "the line has counted them");
 }
 
+/// The line of the endpoint that comes up first counts the sessions that were woken to try the other one.
+#[test]
+fn sessions_that_were_woken_count_once_whichever_endpoint_comes_up() {
+    let (shared, endpoints) = shared(2, BreakerLimits::default());
+    endpoints.iter().for_each(|endpoint| shared.failed(endpoint, &refused()));
+    let mut sessions = waits(&shared, 3);
+    assert_eq!(woken(&mut sessions), 0);
+    shared.probed(&endpoints[0], Ok(()));
+    shared.probed(&endpoints[1], Ok(()));
+    let tries = || endpoints.iter().map(|endpoint| endpoint.tries()).collect::<Vec<_>>();
+    assert_eq!((tries(), shared.ready.len()), (vec![3, 0], 0));
+    shared.established(&mut endpoints[1].lease());
+    assert_eq!(tries(), [0, 0], "its line has counted them");
+    endpoints[1].tried_by(2);
+    shared.failed(&endpoints[1], &refused());
+    assert_eq!(tries(), [0, 0], "they wait again");
+}
+
 #[test]
 fn a_session_that_waits_for_room_gets_the_place_that_another_one_leaves() {
     let (shared, endpoints) = shared(2, BreakerLimits { sessions: Some(1), ..BreakerLimits::default() });
