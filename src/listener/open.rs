@@ -169,7 +169,7 @@ impl OpenListener {
             sockets: Vec::new(),
             queues: Queues { workers: queues, next: 0 },
         };
-        open.add(sockets);
+        open.add(listener, sockets);
         open
     }
 
@@ -202,10 +202,11 @@ impl OpenListener {
         let (kept, closed) = mem::take(&mut self.sockets).into_iter().partition(keeps);
         self.sockets = kept;
         let in_force = self.server.configurations.current();
+        self.state.tune(listener, self.sockets.iter().map(|socket| &socket.copy));
         for socket in &self.sockets {
             socket.order.send_modify(|order| order.configuration = Arc::clone(&in_force));
         }
-        self.add(more);
+        self.add(listener, more);
         for socket in closed {
             log::info!("address closed listener={} address={}", self.state.name, socket.address);
             let backlog = backlog(&socket);
@@ -213,8 +214,9 @@ impl OpenListener {
         }
     }
 
-    fn add(&mut self, sockets: Vec<ReadySocket>) {
+    fn add(&mut self, listener: &Listener, sockets: Vec<ReadySocket>) {
         let in_force = self.server.configurations.current();
+        self.state.tune(listener, sockets.iter().map(|ready| &ready.copy));
         self.sockets.extend(sockets.into_iter().map(|ready| {
             let ReadySocket { socket, copy, address, bind } = ready;
             let configuration = Arc::clone(&in_force);

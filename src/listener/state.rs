@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     io,
+    net::TcpListener,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -22,7 +23,7 @@ use super::{
 use crate::{
     figures::{Cells, FailureLog},
     flow::GlobalBudget,
-    net::Network,
+    net::{Network, tune_listening},
     server::{Configurations, Registry},
     settings::{Listener, Settings},
     tap::Taps,
@@ -165,6 +166,15 @@ impl ListenerState {
     /// The throttle that selects which refusals are logged.
     pub(super) fn log_throttle(&self) -> MutexGuard<'_, LogThrottle> {
         self.log_throttle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the options of the connections that these sockets accept from now on.
+    pub(super) fn tune<'a>(&self, listener: &Listener, sockets: impl Iterator<Item = &'a TcpListener>) {
+        for socket in sockets {
+            if let Err(error) = tune_listening(socket, &listener.tcp) {
+                log::error!("cannot set socket options listener={}: {error}", self.name);
+            }
+        }
     }
 
     /// Logs an error of a listening socket or of the socket of a new connection. For each task, at most one line in

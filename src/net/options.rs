@@ -22,7 +22,6 @@ pub struct TcpOptions {
 /// When the connection has already ended.
 pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     let socket = SockRef::from(socket);
-    socket.set_tcp_nodelay(true)?;
     if let Some(idle) = options.keepalive {
         let (interval, retries) = probing(idle);
         let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval).with_retries(retries);
@@ -33,7 +32,38 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     if options.user_timeout.is_some() {
         socket.set_tcp_user_timeout(options.user_timeout)?;
     }
-    Ok(())
+    // The last one, because `has_inherited` takes it for all of them.
+    socket.set_tcp_nodelay(true)
+}
+
+/// Whether an accepted connection has the options of its listening socket from the start. Then they are set once for each
+/// listening socket, see [`tune_listening`], and not for each connection.
+const ARE_INHERITED: bool = cfg!(target_os = "linux");
+
+/// Sets the options of the connections that a listening socket accepts from now on, where they inherit them. Options that
+/// are not configured are switched off: an earlier configuration may have set them, or the process that opened the socket.
+///
+/// # Errors
+/// When the system refuses an option.
+pub fn tune_listening(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
+    if !ARE_INHERITED {
+        return Ok(());
+    }
+    let listening = SockRef::from(socket);
+    if options.keepalive.is_none() {
+        listening.set_keepalive(false)?;
+    }
+    #[cfg(target_os = "linux")]
+    if options.user_timeout.is_none() {
+        listening.set_tcp_user_timeout(None)?;
+    }
+    tune(socket, options)
+}
+
+/// Whether an accepted connection has the options of [`tune_listening`]. One that the kernel accepted earlier, such as
+/// while the process started, has none.
+pub(super) fn has_inherited(socket: &impl AsFd) -> bool {
+    ARE_INHERITED && SockRef::from(socket).tcp_nodelay().unwrap_or_default()
 }
 
 /// The interval and the number of keepalive probes. Together the probes take as long as the idle time before
@@ -77,5 +107,31 @@ mod tests {
         assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
         #[cfg(target_os = "linux")]
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(blocked));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn accepted_connections_have_the_options_of_their_listening_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(!has_inherited(&listener.accept().unwrap().0), "it was accepted before");
+        let accepted = |options| {
+            tune_listening(&listener, &options).unwrap();
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            listener.accept().unwrap().0
+        };
+        let (idle, blocked) = (Duration::from_secs(60), Duration::from_secs(90));
+        let socket = accepted(TcpOptions { keepalive: Some(idle), user_timeout: Some(blocked) });
+        assert!(has_inherited(&socket));
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), idle);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(15));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 4);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(blocked));
+        let socket = accepted(TcpOptions { keepalive: None, user_timeout: None });
+        let socket = SockRef::from(&socket);
+        assert!(socket.tcp_nodelay().unwrap() && !socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None);
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     TcpOptions, canonical,
+    options::has_inherited,
     tls::{NotSecured, TlsError, TlsServer, TlsStream},
     tune,
 };
@@ -69,12 +70,12 @@ impl Stream {
         self.tcp().local_addr()
     }
 
-    /// Sets the options of the TCP socket; see [`tune`].
+    /// Sets the options of an accepted connection that has not inherited them.
     ///
     /// # Errors
     /// When the connection has ended.
     pub fn tune(&self, options: &TcpOptions) -> io::Result<()> {
-        tune(self.tcp(), options)
+        if has_inherited(self.tcp()) { Ok(()) } else { tune(self.tcp(), options) }
     }
 
     /// Waits for bytes, and copies them without taking them from the socket. Returns their number, which is 0 when the
