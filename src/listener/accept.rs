@@ -24,8 +24,7 @@ pub(super) fn accept(
 ) -> Pin<Box<dyn Future<Output = ()>>> {
     let configuration = worker.accepted_with(configuration);
     let deadline = Instant::now() + configuration.listener.handshake_timeout;
-    let local = stream.local_addr().ok();
-    let slot = worker.server.handshakes.take();
+    let (local, slot) = (None, worker.server.handshakes.take());
     if slot.is_some() {
         let handshake = Handshake { worker, configuration, stream, tls: None, peer, local, slot, pending };
         return Box::pin(handshake.run(deadline));

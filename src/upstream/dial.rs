@@ -3,6 +3,7 @@
 use std::{
     cell::OnceCell,
     future::Future,
+    mem,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -391,7 +392,11 @@ async fn handshake(
     promise: &OnceCell<Option<String>>,
 ) -> Result<Upgraded, DialError> {
     let (response, framed) = prepare(plan, &destination.url).connect().await?;
-    let headers = response.headers().clone();
+    let mut headers = HeaderMap::new();
+    response.map_body(|head, body| {
+        headers = mem::take(&mut head.headers);
+        body
+    });
     let protocol = chosen_protocol(&headers, &plan.protocols)?;
     if protocol.is_some() && promise.get().is_some_and(|promised| *promised != protocol) {
         return Err(DialError::Promised);

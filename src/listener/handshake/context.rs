@@ -15,8 +15,10 @@ use crate::{
     authenticator::Authenticator,
     certificate::TlsFacts,
     client_address::Chain,
+    event::Origin,
     header_list::has_token,
     listener::{renewal::renewal, state::ServerState},
+    net::Stream,
     policy::LimitKey,
     router,
     session::{KnownClient, Renewal},
@@ -33,7 +35,7 @@ pub(super) struct RequestContext {
     pub(super) peer: SocketAddr,
     /// The proxies between client and listener, for the forwarding headers of the request to the upstream.
     pub(super) chain: Chain,
-    /// The address that the client connected to; `None` when the socket has failed.
+    /// The address that the client connected to, if the PROXY header has it; otherwise it is that of the socket.
     pub(super) local: Option<SocketAddr>,
     /// What is known of the TLS connection; `None` without TLS.
     pub(super) tls: Option<Arc<TlsFacts>>,
@@ -76,6 +78,12 @@ impl RequestContext {
             trace: None,
             shown_query: None,
         }
+    }
+
+    /// What pipelines see as the origin of the client's events; `None` when the socket has failed.
+    pub(super) fn origin(&self, stream: &Stream) -> Option<Arc<Origin>> {
+        let local = self.local.or_else(|| stream.local_addr().ok())?;
+        Some(Arc::new(Origin::of_client(self.peer, local.port())))
     }
 
     /// What the access log has of the request, on this route.

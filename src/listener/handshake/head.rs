@@ -13,6 +13,7 @@ use actix_http::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
     uri::PathAndQuery,
 };
+use memchr::memchr2;
 use tokio::io::AsyncRead;
 
 use crate::{listener::answer::Refusal, net::read_through};
@@ -120,10 +121,16 @@ impl Reader {
     /// Parses the bytes that were added to `bytes` since the last call; `bytes` holds the whole head so far.
     /// Returns the head and its length in bytes, once it is complete.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, Refusal> {
-        while let Some(byte) = bytes.get(self.at) {
-            match (byte, bytes.get(self.at + 1)) {
-                (b'\r', None) => return Ok(None),
-                (b'\r', Some(b'\n')) => {
+        loop {
+            let new = &bytes[self.at..];
+            let count = memchr2(b'\r', b'\n', new).unwrap_or(new.len());
+            if has_control(&new[..count]) {
+                return Err(bad("control character in the request head"));
+            }
+            self.at += count;
+            match &new[count..] {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => {
                     let line = &bytes[self.line..self.at];
                     self.at += 2;
                     self.line = self.at;
@@ -131,12 +138,9 @@ impl Reader {
                         return self.finish(bytes).map(|head| Some((head, self.at)));
                     }
                 }
-                (b'\r' | b'\n', _) => return Err(bad("line not terminated by CRLF")),
-                (b'\t' | b' '..=b'~' | 0x80.., _) => self.at += 1,
-                _ => return Err(bad("control character in the request head")),
+                _ => return Err(bad("line not terminated by CRLF")),
             }
         }
-        Ok(None)
     }
 
     /// Parses a line. Returns true if it is the empty line that ends the head.
@@ -203,6 +207,12 @@ fn check_host(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(byte);
     if host.as_bytes().iter().all(fits) { Ok(()) } else { Err(bad("invalid character in the Host header")) }
+}
+
+/// Whether a part of a line has a control character other than a tab. It has no early end, so that the compiler compares
+/// several bytes at once.
+fn has_control(part: &[u8]) -> bool {
+    part.iter().fold(false, |found, byte| found | (byte.is_ascii_control() & (*byte != b'\t')))
 }
 
 fn bad(text: &'static str) -> Refusal {

@@ -52,7 +52,7 @@ use crate::{
     access::Entry as AccessEntry,
     certificate::TlsFacts,
     client_address::Chain,
-    event::{EventNumber, Origin},
+    event::EventNumber,
     figures::SessionFigures,
     flow::AckTracker,
     log::Quoted,
@@ -79,7 +79,7 @@ pub(super) struct Handshake {
     pub(super) tls: Option<Arc<TlsFacts>>,
     /// The client's address, or that of the last proxy before it, until the request has been read.
     pub(super) peer: SocketAddr,
-    /// The address that the client connected to; `None` when the socket has failed.
+    /// The address that the client connected to, if the PROXY header has it; otherwise it is that of the socket.
     pub(super) local: Option<SocketAddr>,
     /// A slot for the handshake, or for a connection that is turned away; `None` when no slot of either kind
     /// is free.
@@ -310,7 +310,7 @@ impl Handshake {
             SessionNames { id: tracker.id(EventNumber(0)), listener: &listener.name, route: &route.name };
         let trace = traced::open(&context, &names, &route, protocol.as_deref());
         let meta = route.reads_meta().then(|| forward::meta(&context, protocol.as_deref(), names));
-        let local = context.local.filter(|_| route.reads_origin());
+        let origin = route.reads_origin().then(|| context.origin(&stream)).flatten();
         let renewal = context.renewal(&worker.server).map(|renewal| match &upstream_start {
             Some(start) => {
                 let announce = Some(renewed::announce(context, &listener.name, &start.plan));
@@ -331,7 +331,7 @@ impl Handshake {
             meta,
             known,
             renewal,
-            origin: local.map(|local| Arc::new(Origin::of_client(peer, local.port()))),
+            origin,
             global_budget: Arc::clone(&worker.server.global_budget),
             rates,
             lifetime: Lifetime::new(&route.lifetime, expires, Moment::now(), rand::random()),

@@ -240,7 +240,8 @@ impl Session {
                 CloseIntent::Reject(_) => link.poll_rejected(task).is_ready(),
             };
             if done {
-                if !matches!(intent, CloseIntent::Gone(_)) {
+                // An answer has been shut down above.
+                if matches!(intent, CloseIntent::Close(..) | CloseIntent::Reject(_)) {
                     link.shut_down(task);
                 }
                 self.closed(ctx);
