@@ -3,7 +3,7 @@
 //! * [`starting`]: starts connectors.
 //! * [`dispatch`]: handles events that have no connector; [`holding`]: keeps some of them.
 //! * [`ending`]: handles the end of connections; [`recovering`]: the session's journal meanwhile.
-//! * [`redialing`]: starts the next connections; [`moving`]: replaces one while it serves.
+//! * [`redialing`]: starts the next connections, with the state in [`outage`]; [`moving`]: replaces one while it serves.
 //! * [`adopting`]: continues with other settings.
 
 mod adopting;
@@ -11,16 +11,16 @@ mod dispatch;
 mod ending;
 mod holding;
 mod moving;
+mod outage;
 mod recovering;
 mod redialing;
 mod starting;
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use tokio::sync::Semaphore;
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
 
-use self::{moving::Place, recovering::Recovering};
+use self::{moving::Place, outage::Outage, recovering::Recovering};
 use super::{
     Describe, SessionOver, StopUpstream, SupervisorLinks, Verdict,
     child::{Child, Redial, Target},
@@ -30,14 +30,13 @@ use super::{
     shaper::Shaper,
 };
 use crate::{
-    connector::{Classifier, Close, Connector, Fact, Generation, Release, Replaced, Report, Restored},
-    event::EventNumber,
+    connector::{Classifier, Close, Connector, Fact, Generation, Release, Report, Restored},
     failure::FailureKind,
     figures::UpstreamFigures,
     flow::{DataMessage, Edge, Envelope, Mark, mailbox_room},
     log::{Quoted, Suppressed},
     pipeline::Attach,
-    upstream::{ConnectionChangeKind, Destination, DialPlan, Dialed, First, IdleFlag, Lease, Movable, Move},
+    upstream::{ConnectionChangeKind, Destination, DialPlan, Dialed, First, IdleFlag, Movable, Move},
     wire::CloseFrame,
 };
 
@@ -47,38 +46,20 @@ pub struct Supervisor {
     links: SupervisorLinks,
     /// The figures of the upstream.
     figures: Arc<UpstreamFigures>,
-    /// When the route's own upstream was lost, until a connection to it is up.
-    lost_since: Option<Instant>,
     /// How the route's own upstream is redialed. If programs set `$url` for every event, the upstream is treated like
     /// a server that an event names.
     own_redial: Redial,
     children: Children<Addr<Connector>>,
     /// The events that wait for a connection to the route's own upstream.
     held: Held<Envelope>,
-    /// Makes held events fail at their deadline.
-    hold_timer: Option<(Instant, SpawnHandle)>,
+    /// What is kept about lost connections and the next attempts.
+    outage: Option<Box<Outage>>,
     /// The session's journal; `None` if it has none.
-    recovering: Option<Recovering>,
-    /// The lost connection that the next one replaces.
-    replaced: Option<Replaced>,
-    /// The last event that was written to any connection to the route's own upstream.
-    last_event: Option<EventNumber>,
+    recovering: Option<Box<Recovering>>,
     /// Whether the session ends because the upstream was given up.
     is_given_up: bool,
-    /// The endpoint for the next connection to the route's own upstream, reserved while the reconnect waits for its
-    /// slot.
-    lease: Option<Lease>,
-    /// Ends the wait for that connection.
-    timer: Option<SpawnHandle>,
-    /// Waits that ended early, because an endpoint came up, since a connection last proved good.
-    early: u32,
-    /// Admits one dial at a time to the wait for the pace of reconnects to servers that events name; `None` before the
-    /// first one.
-    pacing: Option<Rc<Semaphore>>,
-    /// When a reconnect was last made without delay, because the server had closed the connection to stop.
-    undelayed: Option<Instant>,
     /// The move to another connection of the route's own upstream.
-    moving: Moving<Box<Dialed>, Place>,
+    moving: Moving<Box<Dialed>, Box<Place>>,
     /// The session can move while it has this.
     movable: Option<Movable>,
     /// Whether nothing is in flight to the route's own upstream.
@@ -110,6 +91,7 @@ impl Supervisor {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let links = links(&ctx.address());
+            plan.headers.pack();
             let is_needed = !matches!(first, First::NotNeeded);
             let own_redial = if is_needed { Redial::Automatic } else { Redial::OnDemand };
             let own = is_needed.then(|| own_target(&plan, own_redial));
@@ -118,26 +100,18 @@ impl Supervisor {
             let recovery = recovery.filter(|_| is_needed && links.keeps_client);
             let recovering = recovery.map(|recovery| {
                 let shaper = Shaper::new(&plan.settings().format, &links.tracker, &links.budget);
-                Recovering::new(recovery, links.classifier.as_ref().map(Classifier::new), shaper)
+                Box::new(Recovering::new(recovery, links.classifier.as_ref().map(Classifier::new), shaper))
             });
             let mut supervisor = Self {
                 figures: links.figures.upstream(&plan.settings().name),
                 plan,
                 links,
-                lost_since: None,
+                outage: None,
                 recovering,
                 own_redial,
                 children,
                 held: Held::default(),
-                hold_timer: None,
-                replaced: None,
-                last_event: None,
                 is_given_up: false,
-                lease: None,
-                timer: None,
-                early: 0,
-                pacing: None,
-                undelayed: None,
                 moving: Moving::No,
                 movable: None,
                 idle: IdleFlag::new(),
@@ -176,7 +150,7 @@ impl Supervisor {
         }
         self.log_up(child);
         if child.is_own()
-            && let Some(since) = self.lost_since.take()
+            && let Some(since) = self.outage.as_mut().and_then(|outage| outage.lost_since.take())
         {
             self.figures.outages.observe(since.elapsed());
         }
@@ -228,7 +202,7 @@ impl Supervisor {
     fn proved(&mut self, generation: Generation, ctx: &mut Context<Self>) {
         self.children.proved(generation);
         if self.children.get(generation).is_some_and(|child| child.redial() == Redial::Automatic) {
-            self.early = 0;
+            self.forget_early();
             self.end_beat(ctx);
         }
     }
@@ -254,7 +228,7 @@ impl Supervisor {
 
     fn stop_upstream(&mut self, frame: Option<&CloseFrame>) {
         let Some(connectors) = self.children.stop() else { return };
-        self.lease = None;
+        drop(self.take_lease());
         self.stop_moving();
         self.attach(None);
         let mut outcomes = self.fail_kept();
@@ -301,7 +275,9 @@ impl Handler<Report> for Supervisor {
                 self.unsent(generation, failing);
             }
             Fact::Returned(Release { events, replaces }) => {
-                self.replaced = replaces.or(self.replaced);
+                if replaces.is_some() {
+                    self.outage().replaced = replaces;
+                }
                 let failing = self.keep_returned(generation, events, ctx);
                 self.unsent(generation, failing);
             }

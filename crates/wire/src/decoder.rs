@@ -89,13 +89,21 @@ pub struct Decoder {
     role: Role,
     max_message: u32,
     max_frame: u32,
+    /// What has not arrived completely. `None` between two turns in which nothing is incomplete, so that an idle
+    /// connection does not hold it.
+    partial: Option<Box<PartialInput>>,
+    /// The allocation that the small messages of the current turn share.
+    small: BytesMut,
+}
+
+/// The frame and the message of which a part has arrived.
+#[derive(Debug, Default)]
+struct PartialInput {
     header: [u8; HEADER_MAX],
     header_len: usize,
     frame: Option<PartialFrame>,
     message: Option<PartialMessage>,
     control: BytesMut,
-    /// The allocation that the small messages of the current turn share.
-    small: BytesMut,
 }
 
 /// The frame whose payload is being read.
@@ -122,11 +130,7 @@ impl Decoder {
             role,
             max_message: bounded(limits.max_message),
             max_frame: bounded(limits.max_frame),
-            header: [0; HEADER_MAX],
-            header_len: 0,
-            frame: None,
-            message: None,
-            control: BytesMut::new(),
+            partial: None,
             small: BytesMut::new(),
         }
     }
@@ -139,18 +143,33 @@ impl Decoder {
 
     /// Number of bytes held of an incomplete message.
     pub fn unfinished(&self) -> usize {
-        self.message.as_ref().map_or(0, |partial| partial.payload.capacity())
+        self.message().map_or(0, |message| message.payload.capacity())
     }
 
     /// Frees the incomplete message and control frame. The decoder must not be used afterwards.
     pub fn forget(&mut self) {
-        self.message = None;
-        self.control = BytesMut::new();
+        self.partial = None;
     }
 
     /// Frees the memory that is needed only within one turn.
     pub fn end_turn(&mut self) {
         self.small = BytesMut::new();
+        if self.is_between_messages() {
+            self.partial = None;
+        }
+    }
+
+    /// The message of which a part has arrived.
+    fn message(&self) -> Option<&PartialMessage> {
+        self.partial.as_ref()?.message.as_ref()
+    }
+
+    /// Whether nothing is incomplete.
+    #[inline]
+    fn is_between_messages(&self) -> bool {
+        self.partial.as_ref().is_none_or(|partial| {
+            partial.header_len == 0 && partial.frame.is_none() && partial.message.is_none()
+        })
     }
 
     /// Decodes bytes from the front of `input` until a message or control frame is complete, `input` is
@@ -165,7 +184,7 @@ impl Decoder {
                 *frames -= 1;
                 return self.decode_small(&header, size, input).map(Some);
             }
-            if self.frame.is_none() {
+            if self.partial.as_ref().is_none_or(|partial| partial.frame.is_none()) {
                 match self.read_header(input)? {
                     Some(header) => self.begin(header, input.len())?,
                     None => return Ok(None),
@@ -186,12 +205,13 @@ impl Decoder {
     /// The caller reads into the buffer, then calls [`Decoder::filled`]. `None` if fewer than `least` bytes
     /// are missing.
     pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
-        let frame = self.frame.as_ref()?;
+        let partial = self.partial.as_deref_mut()?;
+        let frame = partial.frame.as_ref()?;
         let missing = frame.header.len as usize - frame.got;
         if missing < least || frame.header.opcode.is_control() {
             return None;
         }
-        let payload = &mut self.message.as_mut()?.payload;
+        let payload = &mut partial.message.as_mut()?.payload;
         make_room(payload, missing, least, self.max_message as usize);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
@@ -202,12 +222,14 @@ impl Decoder {
     /// # Errors
     /// The same errors as [`Decoder::decode`].
     pub fn filled(&mut self, count: usize) -> Result<Option<Incoming>, WireError> {
-        let (Some(frame), Some(partial)) = (&mut self.frame, &mut self.message) else {
+        let Some(PartialInput { frame: Some(frame), message: Some(message), .. }) =
+            self.partial.as_deref_mut()
+        else {
             return Ok(None);
         };
-        let at = partial.payload.len() - count;
+        let at = message.payload.len() - count;
         if let Some(mask) = frame.header.mask {
-            apply_mask(&mut partial.payload[at..], mask, frame.got);
+            apply_mask(&mut message.payload[at..], mask, frame.got);
         }
         frame.got += count;
         if (frame.got as u64) < frame.header.len { Ok(None) } else { self.end() }
@@ -216,7 +238,7 @@ impl Decoder {
     /// The header of a small unfragmented message that has arrived whole (the usual case), and the size of
     /// the header in bytes. `None` in all other cases.
     fn whole_small(&self, input: &[u8]) -> Option<(Header, usize)> {
-        if self.header_len > 0 || self.frame.is_some() || self.message.is_some() {
+        if !self.is_between_messages() {
             return None;
         }
         let (header, size) = Header::of_short_message(input)?;
@@ -252,21 +274,25 @@ impl Decoder {
     }
 
     fn read_header(&mut self, input: &mut &[u8]) -> Result<Option<Header>, WireError> {
+        if input.is_empty() {
+            return Ok(None);
+        }
+        let PartialInput { header, header_len, .. } = self.partial.get_or_insert_default().as_mut();
         loop {
-            let want = match self.header_len {
+            let want = match *header_len {
                 0 | 1 => 2,
-                _ => Header::size([self.header[0], self.header[1]]),
+                _ => Header::size([header[0], header[1]]),
             };
-            if self.header_len == want {
-                self.header_len = 0;
-                return Header::parse(&self.header[..want]).map(Some);
+            if *header_len == want {
+                *header_len = 0;
+                return Header::parse(&header[..want]).map(Some);
             }
             if input.is_empty() {
                 return Ok(None);
             }
-            let count = (want - self.header_len).min(input.len());
-            self.header[self.header_len..self.header_len + count].copy_from_slice(take(input, count));
-            self.header_len += count;
+            let count = (want - *header_len).min(input.len());
+            header[*header_len..*header_len + count].copy_from_slice(take(input, count));
+            *header_len += count;
         }
     }
 
@@ -274,12 +300,14 @@ impl Decoder {
     /// bytes.
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
         self.check(&header)?;
+        let partial = self.partial.get_or_insert_default();
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
-            let partial = self.message.get_or_insert_with(|| PartialMessage::new(binary, BytesMut::new()));
-            make_room(&mut partial.payload, header.len as usize, available, self.max_message as usize);
+            let new = || PartialMessage::new(binary, BytesMut::new());
+            let message = partial.message.get_or_insert_with(new);
+            make_room(&mut message.payload, header.len as usize, available, self.max_message as usize);
         }
-        self.frame = Some(PartialFrame { header, got: 0 });
+        partial.frame = Some(PartialFrame { header, got: 0 });
         Ok(())
     }
 
@@ -293,7 +321,7 @@ impl Decoder {
         if header.opcode.is_control() {
             return Ok(());
         }
-        match (&self.message, header.opcode) {
+        match (self.message(), header.opcode) {
             (None, Opcode::Continuation) => return Err(WireError::NothingToContinue),
             (Some(_), Opcode::Text | Opcode::Binary) => return Err(WireError::Unfinished),
             _ => {}
@@ -301,7 +329,7 @@ impl Decoder {
         if header.len > self.max_frame.into() {
             return Err(WireError::FrameTooBig(self.max_frame as usize));
         }
-        let before = self.message.as_ref().map_or(0, |partial| partial.payload.len());
+        let before = self.message().map_or(0, |message| message.payload.len());
         // The limit may have become lower since the message began.
         if header.len > u64::from(self.max_message).saturating_sub(before as u64) {
             return Err(WireError::MessageTooBig(self.max_message as usize));
@@ -311,12 +339,15 @@ impl Decoder {
 
     /// Moves payload from `input` into the current frame. Returns whether the frame is complete.
     fn read_payload(&mut self, input: &mut &[u8]) -> bool {
-        let Some(frame) = &mut self.frame else { return false };
+        let Some(PartialInput { frame: Some(frame), message, control, .. }) = self.partial.as_deref_mut()
+        else {
+            return false;
+        };
         let missing = frame.header.len as usize - frame.got;
         let count = missing.min(input.len());
-        let payload = match &mut self.message {
-            Some(partial) if !frame.header.opcode.is_control() => &mut partial.payload,
-            _ => &mut self.control,
+        let payload = match message {
+            Some(message) if !frame.header.opcode.is_control() => &mut message.payload,
+            _ => control,
         };
         make_room(payload, missing, count, self.max_message as usize);
         let at = payload.len();
@@ -331,22 +362,25 @@ impl Decoder {
     /// Ends the frame, and returns the message or control frame that it completes; `None` if more frames
     /// follow.
     fn end(&mut self) -> Result<Option<Incoming>, WireError> {
-        let Some(PartialFrame { header, .. }) = self.frame.take() else { return Ok(None) };
+        let Some(partial) = self.partial.as_deref_mut() else { return Ok(None) };
+        let Some(PartialFrame { header, .. }) = partial.frame.take() else { return Ok(None) };
         let incoming = match header.opcode {
-            Opcode::Close => Incoming::Close(CloseFrame::parse(&self.take_control())?),
-            Opcode::Ping => Incoming::Ping(self.take_control()),
-            Opcode::Pong => Incoming::Pong(self.take_control()),
+            Opcode::Close => Incoming::Close(CloseFrame::parse(&partial.take_control())?),
+            Opcode::Ping => Incoming::Ping(partial.take_control()),
+            Opcode::Pong => Incoming::Pong(partial.take_control()),
             _ if !header.fin => {
-                return self.message.as_mut().map_or(Ok(()), PartialMessage::check).map(|()| None);
+                return partial.message.as_mut().map_or(Ok(()), PartialMessage::check).map(|()| None);
             }
-            _ => match self.message.take() {
-                Some(partial) => Incoming::Message(partial.finish()?),
+            _ => match partial.message.take() {
+                Some(message) => Incoming::Message(message.finish()?),
                 None => return Ok(None),
             },
         };
         Ok(Some(incoming))
     }
+}
 
+impl PartialInput {
     fn take_control(&mut self) -> Bytes {
         mem::take(&mut self.control).freeze()
     }

@@ -60,7 +60,7 @@ pub struct Link<S, T> {
     /// The thread's read buffer during a turn.
     scratch: Option<Box<ReadBuffer>>,
     /// Bytes that were read but not decoded when the last turn ended.
-    rest: Bytes,
+    rest: Option<Box<Bytes>>,
     eof: bool,
     /// Whether the socket may hold bytes that it has taken and not passed on, as a buffered stream does.
     unflushed: bool,
@@ -85,7 +85,7 @@ where
             decoder: Decoder::new(role, limits),
             outbox: Outbox::new(role),
             scratch: None,
-            rest,
+            rest: kept(rest),
             eof: false,
             unflushed: false,
             allowance: usize::MAX,
@@ -141,7 +141,7 @@ where
     /// Number of bytes held between two turns that are not a message yet: bytes read but not decoded (at most
     /// 64 KiB), or an incomplete message.
     pub fn unfinished(&self) -> usize {
-        self.rest.len() + self.decoder.unfinished()
+        self.rest.as_ref().map_or(0, |rest| rest.len()) + self.decoder.unfinished()
     }
 
     /// Whether an incomplete message waits because it has reached the size set by [`Link::allow`].
@@ -247,7 +247,7 @@ where
         self.decoder.end_turn();
         let Some(scratch) = self.scratch.take() else { return };
         if !scratch.rest().is_empty() {
-            self.rest = Bytes::copy_from_slice(scratch.rest());
+            self.rest = kept(Bytes::copy_from_slice(scratch.rest()));
         }
         buffer::give_back_read(scratch);
     }
@@ -332,7 +332,7 @@ where
     /// [`Link::poll_end`].
     pub fn stop_reading(&mut self) {
         self.end_turn();
-        self.rest = Bytes::new();
+        self.rest = None;
         self.decoder.forget();
     }
 
@@ -395,13 +395,13 @@ where
     }
 
     fn decode(&mut self) -> Result<Option<Incoming>, WireError> {
-        if !self.rest.is_empty() {
-            let mut input = &self.rest[..];
+        if let Some(rest) = &mut self.rest {
+            let mut input = &rest[..];
             let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
-            let used = self.rest.len() - input.len();
-            self.rest.advance(used);
-            if self.rest.is_empty() {
-                self.rest = Bytes::new();
+            let used = rest.len() - input.len();
+            rest.advance(used);
+            if rest.is_empty() {
+                self.rest = None;
             }
             return Ok(incoming);
         }
@@ -444,6 +444,11 @@ impl<S, T> Drop for Link<S, T> {
             buffer::give_back_read(scratch);
         }
     }
+}
+
+/// Bytes that wait to be decoded. Most connections have none, so they are boxed.
+fn kept(rest: Bytes) -> Option<Box<Bytes>> {
+    (!rest.is_empty()).then(|| Box::new(rest))
 }
 
 fn poll_read_into<S: AsyncRead + Unpin>(

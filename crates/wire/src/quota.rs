@@ -22,15 +22,20 @@ pub(super) const TURN_WRITES: usize = 32;
 #[derive(Debug)]
 pub(super) struct Quota {
     pub(super) frames: usize,
-    reads: usize,
-    bytes: usize,
-    writes: usize,
+    bytes: u32,
+    reads: u16,
+    writes: u16,
 }
 
 impl Quota {
     /// The quota of a whole turn.
     pub(super) const fn new() -> Self {
-        Self { frames: TURN_FRAMES, reads: TURN_READS, bytes: TURN_BYTES, writes: TURN_WRITES }
+        Self {
+            frames: TURN_FRAMES,
+            bytes: TURN_BYTES as u32,
+            reads: TURN_READS as u16,
+            writes: TURN_WRITES as u16,
+        }
     }
 
     /// Whether the quota for reading and decoding is used up.
@@ -40,13 +45,13 @@ impl Quota {
 
     /// Number of bytes that may still be read.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes as usize
     }
 
     /// Subtracts a read of `count` bytes.
     pub(super) fn read(&mut self, count: usize) {
         self.reads = self.reads.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(count);
+        self.bytes = self.bytes.saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
     /// Subtracts a write. Returns false when the quota of writes is used up.

@@ -165,7 +165,7 @@ impl Supervisor {
         let Verdict { attempt, gives_up, .. } = lost.verdict;
         let is_first = lost.redial == Redial::Automatic && attempt == 1 && !gives_up;
         if let Some(elsewhere) = elsewhere.filter(|_| is_first && self.may_hurry()) {
-            (self.lease, lost.verdict.delay) = (Some(elsewhere), Duration::ZERO);
+            (self.outage().lease, lost.verdict.delay) = (Some(elsewhere), Duration::ZERO);
         }
         self.redial_later(&lost, ctx);
     }
@@ -183,9 +183,9 @@ impl Supervisor {
     /// greet each client and stop at once would be dialed without backoff.
     fn may_hurry(&mut self) -> bool {
         let (now, pause) = (Instant::now(), self.plan.settings().restart.max);
-        let may = self.undelayed.is_none_or(|last| now.saturating_duration_since(last) >= pause);
+        let may = self.outage().undelayed.is_none_or(|last| now.saturating_duration_since(last) >= pause);
         if may {
-            self.undelayed = Some(now);
+            self.outage().undelayed = Some(now);
         }
         may
     }
@@ -206,12 +206,13 @@ impl Supervisor {
     fn note_loss(&mut self, ending: &Ending) {
         let Connection { is_main, was_up, .. } = ending.connection;
         if is_main && was_up && !ending.ended.is_yielded {
-            self.lost_since.get_or_insert_with(Instant::now);
+            self.outage().lost_since.get_or_insert_with(Instant::now);
         }
         if is_main && was_up && !self.has_journal() {
-            self.last_event = ending.ended.last_written.or(self.last_event);
-            let since = self.replaced.map_or_else(Instant::now, |replaced| replaced.since);
-            self.replaced = Some(Replaced { since, last_event: self.last_event });
+            let outage = self.outage();
+            outage.last_event = ending.ended.last_written.or(outage.last_event);
+            let since = outage.replaced.map_or_else(Instant::now, |replaced| replaced.since);
+            outage.replaced = Some(Replaced { since, last_event: outage.last_event });
         }
     }
 

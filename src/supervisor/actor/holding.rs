@@ -120,8 +120,8 @@ impl Supervisor {
         if !events.is_empty() {
             log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
         }
-        if let Some(connector) = self.children.get(generation).and_then(Child::connector) {
-            Edge::to(connector).notify(Release { events, replaces: self.replaced.take() });
+        if let Some(connector) = self.children.get(generation).and_then(Child::connector).map(Edge::to) {
+            connector.notify(Release { events, replaces: self.take_replaced() });
         }
     }
 
@@ -131,15 +131,15 @@ impl Supervisor {
             return;
         }
         let Some(deadline) = self.held.deadline() else { return };
-        if self.hold_timer.is_some_and(|(due, _)| due <= deadline) {
+        if self.outage().hold_timer.is_some_and(|(due, _)| due <= deadline) {
             return;
         }
         let timer = wrap_future(sleep_until(deadline.into()));
         let timer = ctx.spawn(timer.map(|(), supervisor: &mut Self, ctx| {
-            supervisor.hold_timer = None;
+            supervisor.outage().hold_timer = None;
             supervisor.expire(ctx);
         }));
-        if let Some((_, later)) = self.hold_timer.replace((deadline, timer)) {
+        if let Some((_, later)) = self.outage().hold_timer.replace((deadline, timer)) {
             ctx.cancel_future(later);
         }
     }

@@ -78,7 +78,7 @@ impl Supervisor {
         let may_stay = matches!(slot.cause(), Cause::Age | Cause::Announced);
         let besides = (!may_stay).then(|| Arc::clone(slot.from()));
         let cause = slot.cause();
-        if self.moving.begin(Place { slot, switched: None }).is_ok() {
+        if self.moving.begin(Box::new(Place { slot, switched: None })).is_ok() {
             let dialing = wrap_future(self.plan.dial_besides(lease, besides));
             ctx.spawn(dialing.map(move |result, supervisor: &mut Self, ctx| {
                 supervisor.other_dialed(result, cause, ctx);

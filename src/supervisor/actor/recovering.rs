@@ -77,7 +77,7 @@ impl Supervisor {
     /// Lends the journal to the connector of the route's own upstream, once it has been released. An event that fails
     /// before the journal is back waits for it: see [`Self::word`].
     pub(super) fn lend(&mut self, ctx: &mut Context<Self>) {
-        let Some(recovering) = &mut self.recovering else { return };
+        let Some(recovering) = self.recovering.as_deref_mut() else { return };
         let Some(own) = self.children.own().filter(|own| own.redial() == Redial::Automatic) else { return };
         let Some(connector) = own.connector().filter(|_| self.held.serves(own.generation())) else {
             return;
@@ -89,7 +89,7 @@ impl Supervisor {
 
     /// Takes the journal back from a connector that did not use it.
     pub(super) fn take_back(&mut self, journal: Box<SessionJournal>, ctx: &mut Context<Self>) {
-        if let Some(recovering) = &mut self.recovering {
+        if let Some(recovering) = self.recovering.as_deref_mut() {
             recovering.journal = Some(journal);
         }
         let mut outcomes = self.word();
@@ -105,7 +105,8 @@ impl Supervisor {
     /// `ended`. `None` if the connector did not have the journal.
     pub(super) fn recover(&mut self, ended: &mut Ended, server: &Arc<str>) -> Option<Recovered> {
         let has_notices = self.has_notices();
-        let (Some(recovering), Some(mut held)) = (&mut self.recovering, ended.journal.take()) else {
+        let (Some(recovering), Some(mut held)) = (self.recovering.as_deref_mut(), ended.journal.take())
+        else {
             return None;
         };
         let close = match ended.failure.kind {
@@ -137,7 +138,9 @@ impl Supervisor {
     /// The message that the upstream would get for an event, which the journal reads; `None` if the supervisor does not
     /// have the journal, or the codec cannot encode the event.
     pub(super) fn message(&mut self, envelope: &Envelope) -> Option<Message> {
-        let Some(Recovering { journal: Some(_), shaper, .. }) = &mut self.recovering else { return None };
+        let Some(Recovering { journal: Some(_), shaper, .. }) = self.recovering.as_deref_mut() else {
+            return None;
+        };
         shaper.message(&envelope.event)
     }
 
@@ -150,7 +153,7 @@ impl Supervisor {
         outcomes: &mut Run,
     ) -> Option<Envelope> {
         let (Some(Recovering { journal: Some(held), shaper, .. }), Some(message)) =
-            (&mut self.recovering, message)
+            (self.recovering.as_deref_mut(), message)
         else {
             return Some(envelope);
         };
@@ -194,7 +197,7 @@ impl Supervisor {
         outcomes: &mut Run,
     ) {
         let is_serving = self.children.own().is_some_and(|own| self.held.serves(own.generation()));
-        if let Some(Recovering { journal: None, unworded, .. }) = &mut self.recovering
+        if let Some(Recovering { journal: None, unworded, .. }) = self.recovering.as_deref_mut()
             && !is_serving
         {
             let (server, failure) = (Arc::clone(server), failure.clone());
@@ -215,7 +218,7 @@ impl Supervisor {
     /// The outcomes of the events that have failed without the journal, if it is back.
     pub(super) fn word(&mut self) -> Run {
         let mut outcomes = Run::default();
-        let Some(Recovering { journal: Some(_), unworded, .. }) = &mut self.recovering else {
+        let Some(Recovering { journal: Some(_), unworded, .. }) = self.recovering.as_deref_mut() else {
             return outcomes;
         };
         for Unworded { envelope, server, failure } in mem::take(unworded) {
@@ -243,7 +246,7 @@ impl Supervisor {
         text: &str,
         outcomes: &mut Run,
     ) -> Option<Envelope> {
-        let Some(Recovering { journal: Some(held), shaper, .. }) = &mut self.recovering else {
+        let Some(Recovering { journal: Some(held), shaper, .. }) = self.recovering.as_deref_mut() else {
             return Some(envelope);
         };
         let outcome = match &envelope.class {
@@ -273,7 +276,9 @@ impl Supervisor {
     /// after a replay.
     pub(super) fn beat(&mut self, ctx: &mut Context<Self>) {
         let is_over = self.children.is_stopped();
-        let Some(Recovering { journal, shaper, beat, heartbeat, .. }) = &mut self.recovering else { return };
+        let Some(Recovering { journal, shaper, beat, heartbeat, .. }) = self.recovering.as_deref_mut() else {
+            return;
+        };
         if let Some(held) = journal {
             *beat = held.journal.heartbeat().cloned();
         }
@@ -302,7 +307,8 @@ impl Supervisor {
     pub(super) fn give_up(&mut self) -> Run {
         let own = self.children.own().map_or(&self.plan.destination, Child::destination);
         let server = Arc::clone(&own.url.shown);
-        let Some(Recovering { journal: Some(held), shaper, has_given_up: false, .. }) = &mut self.recovering
+        let Some(Recovering { journal: Some(held), shaper, has_given_up: false, .. }) =
+            self.recovering.as_deref_mut()
         else {
             return Run::default();
         };
@@ -323,7 +329,7 @@ impl Supervisor {
             let (event, failure) = (ticket.event(), failure.clone());
             outcomes.fail(Failed { event, ticket: Some(ticket), failure, correlation: None });
         }
-        if let Some(recovering) = &mut self.recovering {
+        if let Some(recovering) = self.recovering.as_deref_mut() {
             recovering.has_given_up = true;
         }
         outcomes

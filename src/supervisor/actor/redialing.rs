@@ -63,7 +63,7 @@ impl Supervisor {
         self.count_restart(lost.kind);
         if lost.verdict.attempt == 1 {
             // The policy counts the lost connection as good.
-            self.early = 0;
+            self.forget_early();
         }
         self.await_endpoint(lost.generation, later(lost.verdict.delay), ready, ctx);
     }
@@ -82,7 +82,8 @@ impl Supervisor {
         ready: impl Future<Output = ()> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        let ready = (self.early < EARLY_MAX).then_some(ready);
+        let early = self.outage.as_ref().map_or(0, |outage| outage.early);
+        let ready = (early < EARLY_MAX).then_some(ready);
         let waiting = async move {
             match ready {
                 Some(ready) => timeout_at(end.into(), ready).await.is_ok(),
@@ -103,7 +104,7 @@ impl Supervisor {
         timer: impl actix::ActorFuture<Self, Output = ()> + 'static,
         ctx: &mut Context<Self>,
     ) {
-        if let Some(earlier) = self.timer.replace(ctx.spawn(timer)) {
+        if let Some(earlier) = self.outage().timer.replace(ctx.spawn(timer)) {
             ctx.cancel_future(earlier);
         }
     }
@@ -112,18 +113,19 @@ impl Supervisor {
     /// `early` is the end of the delay if an endpoint seemed to come up or to have room before it: where none takes the
     /// session after all, it waits on, and no attempt is counted.
     fn due(&mut self, generation: Generation, early: Option<Instant>, ctx: &mut Context<Self>) {
-        self.timer = None;
+        self.outage().timer = None;
         if !self.children.is_waiting(generation) {
             return;
         }
         let upstream = Arc::clone(self.plan.upstream());
-        if self.lease.is_none() {
+        if self.outage().lease.is_none() {
             // Before the choice, so that an endpoint that comes up after it ends the wait.
             let turn = upstream.turn();
             match upstream.reserve(self.plan.key.get()) {
                 Pick::Endpoint(lease) => {
-                    self.lease = Some(lease);
-                    self.early += u32::from(early.is_some());
+                    let outage = self.outage();
+                    outage.lease = Some(lease);
+                    outage.early += u32::from(early.is_some());
                 }
                 Pick::Wait(Wait::Busy) => {
                     upstream.expect_room();
@@ -146,7 +148,7 @@ impl Supervisor {
             }
         }
         match self.children.due(generation, Instant::now(), |now| upstream.reserve_reconnect(now)) {
-            Due::Ignore => self.lease = None,
+            Due::Ignore => drop(self.take_lease()),
             Due::Wait(delay) => self.due_after(delay, generation, ctx),
             Due::Dial(generation) => self.begin_dial(generation, ctx),
         }
@@ -164,7 +166,7 @@ impl Supervisor {
     fn begin_dial(&mut self, generation: Generation, ctx: &mut Context<Self>) {
         let upstream = Arc::clone(self.plan.upstream());
         let turn = upstream.turn();
-        match self.lease.as_mut().map_or(Begin::Gone, |lease| upstream.begin(lease)) {
+        match self.outage().lease.as_mut().map_or(Begin::Gone, |lease| upstream.begin(lease)) {
             Begin::Now => _ = self.dial(generation, ctx),
             // Dials of new clients came first.
             Begin::Wait => {
@@ -173,7 +175,7 @@ impl Supervisor {
                 self.await_endpoint(generation, end, turn.room(), ctx);
             }
             Begin::Gone => {
-                self.lease = None;
+                drop(self.take_lease());
                 self.due_after(Duration::ZERO, generation, ctx);
             }
         }

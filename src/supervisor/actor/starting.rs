@@ -36,7 +36,7 @@ impl Supervisor {
             }
             First::Failed(error) => {
                 let (generation, now, failure) = (Generation::default(), Instant::now(), error.failure());
-                self.lost_since = Some(now);
+                self.outage().lost_since = Some(now);
                 let next = self.children.lost(generation, &failure, now, rand::random());
                 if let Next::Redial(redial, verdict) = next {
                     let (kind, reason) = (failure.kind, &error.to_string());
@@ -51,13 +51,13 @@ impl Supervisor {
         let is_own = self.children.get(generation).is_some_and(Child::is_own);
         let is_paced = self.children.is_paced(generation);
         let dialing = match is_own {
-            true => match self.lease.take() {
+            true => match self.take_lease() {
                 None if is_paced => self.plan.dial_again(),
                 lease => self.plan.dial(lease),
             },
             false => {
                 let one = || Rc::new(Semaphore::new(1));
-                let pacing = is_paced.then(|| Rc::clone(self.pacing.get_or_insert_with(one)));
+                let pacing = is_paced.then(|| Rc::clone(self.outage().pacing.get_or_insert_with(one)));
                 self.plan.dial_at(&self.destination(generation).url, pacing)
             }
         };
