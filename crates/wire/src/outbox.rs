@@ -51,7 +51,7 @@ pub struct Outbox<T> {
     /// Number of pongs among the queued frames.
     pongs: u8,
     /// The latest pong that did not fit in the queue.
-    pong_waiting: Option<Bytes>,
+    pong_waiting: Option<Box<Bytes>>,
     closed: bool,
     /// Whether the socket is full and queued bytes remain, so that the outbox uses as little memory as
     /// possible.
@@ -112,7 +112,7 @@ impl<T> Outbox<T> {
             return;
         }
         if self.pongs == PONGS {
-            self.pong_waiting = Some(payload);
+            self.pong_waiting = Some(Box::new(payload));
             return;
         }
         self.pongs += 1;
@@ -183,7 +183,7 @@ impl<T> Outbox<T> {
         if self.pongs < PONGS
             && let Some(payload) = self.pong_waiting.take()
         {
-            self.pong(payload);
+            self.pong(*payload);
         }
         if self.is_empty() {
             self.thrifty = false;
@@ -221,25 +221,35 @@ impl<T> Outbox<T> {
     fn frame(&mut self, opcode: Opcode, payload: Bytes) {
         let mask = (self.role == Role::Client).then(mask::next);
         let header = Header { fin: true, opcode, mask, len: payload.len() as u64 };
+        self.queued += (header.encoded_size() + payload.len()) as u64;
+        if payload.len() >= COPY_BELOW {
+            return self.push_large(&header, payload);
+        }
+        let size = header.encoded_size() + payload.len();
         if self.tail.capacity() == 0 {
             self.tail = buffer::take();
         }
-        let size = header.encoded_size();
-        if self.thrifty && self.tail.capacity() - self.tail.len() < size + payload.len().min(COPY_BELOW) {
+        if self.thrifty && self.tail.capacity() - self.tail.len() < size {
             self.close_chunk();
-            self.tail = Vec::with_capacity(PIECE.max(size + payload.len().min(COPY_BELOW)));
+            self.tail = Vec::with_capacity(PIECE.max(size));
         }
         header.encode(&mut self.tail);
-        self.queued += (size + payload.len()) as u64;
-        if payload.len() < COPY_BELOW {
-            self.append(&payload, mask);
-        } else {
-            self.close_chunk();
-            self.chunks.push_back(masked(payload, mask));
-        }
+        self.append(&payload, mask);
         if self.tail.len() >= CHUNK {
             self.close_chunk();
         }
+    }
+
+    /// Queues a frame without copying its payload. Its header needs a few bytes only, so it gets no buffer of the size that
+    /// small frames share: that would wait in the queue with it.
+    fn push_large(&mut self, header: &Header, payload: Bytes) {
+        if self.tail.capacity() - self.tail.len() < header.encoded_size() {
+            self.close_chunk();
+            self.tail = Vec::with_capacity(header.encoded_size());
+        }
+        header.encode(&mut self.tail);
+        self.close_chunk();
+        self.chunks.push_back(masked(payload, header.mask));
     }
 
     fn append(&mut self, payload: &[u8], mask: Option<[u8; 4]>) {
@@ -266,4 +276,32 @@ fn masked(payload: Bytes, mask: Option<[u8; 4]>) -> Bytes {
     let mut payload = payload.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
     apply_mask(&mut payload, mask, 0);
     payload.freeze()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bytes of memory that the queued frames hold.
+    fn held(outbox: &mut Outbox<()>) -> usize {
+        let chunks = mem::take(&mut outbox.chunks).into_iter();
+        let chunks = chunks.map(|chunk| chunk.try_into_mut().expect("nothing shares the chunk").capacity());
+        chunks.sum::<usize>() + outbox.tail.capacity()
+    }
+
+    #[test]
+    fn a_large_frame_takes_little_more_memory_than_its_payload() {
+        const COUNT: usize = 4;
+        for is_blocked in [false, true] {
+            let mut outbox = Outbox::new(Role::Server);
+            for _ in 0..COUNT {
+                outbox.push(Message::Binary(vec![0; COPY_BELOW].into()), ()).expect("open");
+                if is_blocked {
+                    outbox.blocked();
+                }
+            }
+            let bytes = held(&mut outbox);
+            assert!(bytes <= COUNT * (COPY_BELOW + 16), "{bytes} bytes, blocked: {is_blocked}");
+        }
+    }
 }
