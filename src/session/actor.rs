@@ -106,8 +106,8 @@ pub struct Session {
     last_sent: Option<Box<(Arc<str>, EventNumber)>>,
     /// The events accepted in the current turn.
     batch: Batch,
-    /// The error events of the current turn, for the errors pipelines.
-    errors: Batch,
+    /// The error events of the current turn, for the errors pipelines; `None` if there are none.
+    errors: Option<Box<Batch>>,
     /// The messages of one event. The vector is kept to reuse its memory.
     messages: Vec<Message>,
     /// What taps see of the session; `None` if the settings forbid taps.
@@ -180,7 +180,7 @@ impl Session {
             loss: None,
             last_sent: None,
             batch: Batch::default(),
-            errors: Batch::default(),
+            errors: None,
             messages: Vec::new(),
             tapping: tap.map(Tapping::new),
             trace,

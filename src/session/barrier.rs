@@ -67,6 +67,11 @@ impl<O> Barrier<O> {
             self.sequencer.close(position, &mut emit);
         }
     }
+
+    /// Whether nothing is expected, and nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.expected.is_empty() && self.sequencer.is_empty()
+    }
 }
 
 #[cfg(test)]

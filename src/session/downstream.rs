@@ -63,7 +63,7 @@ pub(super) enum Class {
 pub(super) struct Downstream {
     pub(super) channel: ClientChannel,
     /// What follows a notice that the upstream connection was replaced.
-    barrier: Barrier<ClientFrame>,
+    barrier: Option<Box<Barrier<ClientFrame>>>,
     /// The backlog; `None` when messages are never dropped, so that all frames are queued for the socket.
     backlog: Option<Box<Backlog<ClientFrame>>>,
     /// Whether messages may be dropped. A backlog that has been created stays.
@@ -95,7 +95,7 @@ impl Downstream {
     pub(super) fn new(channel: ClientChannel, policy: SlowConsumer, figures: Arc<SessionFigures>) -> Self {
         let backlog = keep(policy).map(|keep| Box::new(Backlog::new(keep)));
         let drops = backlog.is_some();
-        Self { channel, barrier: Barrier::default(), backlog, drops, figures }
+        Self { channel, barrier: None, backlog, drops, figures }
     }
 
     /// Applies another policy, from the next message on. Messages that are being dropped are dropped as before.
@@ -114,14 +114,15 @@ impl Downstream {
     pub(super) fn emit(&mut self, frame: ClientFrame) {
         let Self { channel, barrier, backlog, .. } = self;
         let mut queue = |frame| queue(channel, backlog, frame);
-        match frame.class {
-            Class::Replaced(event) => {
+        match (frame.class, barrier) {
+            (Class::Replaced(event), Some(barrier)) => {
                 let is_last = frame.permit.is_some();
                 barrier.notice(event, frame, is_last, queue);
             }
-            Class::Notice => queue(frame),
-            Class::Owed | Class::Push => barrier.pass(frame, queue),
+            (Class::Owed | Class::Push, Some(barrier)) => barrier.pass(frame, queue),
+            (Class::Notice, _) | (_, None) => queue(frame),
         }
+        self.drop_barrier();
         self.count_discarded();
     }
 
@@ -176,6 +177,13 @@ impl Downstream {
         freed && queued.tokens().filter_map(|sending| sending.permit.as_ref()).all(Permit::has_room)
     }
 
+    /// Drops the barrier when nothing waits behind it.
+    fn drop_barrier(&mut self) {
+        if self.barrier.as_ref().is_some_and(|barrier| barrier.is_empty()) {
+            self.barrier = None;
+        }
+    }
+
     /// Number of dropped messages to report, once the client reads again; `None` when there are none.
     pub(super) fn take_gap(&mut self) -> Option<u64> {
         if self.channel.link().is_blocked() {
@@ -187,7 +195,7 @@ impl Downstream {
     /// Announces that the error reply of `event` is a notice that the upstream connection was replaced. Later frames
     /// follow it.
     pub(super) fn expect_replaced(&mut self, event: EventNumber) {
-        self.barrier.expect(event);
+        self.barrier.get_or_insert_default().expect(event);
     }
 
     /// Announces that the error reply of `event` is the notice.
@@ -201,7 +209,9 @@ impl Downstream {
     pub(super) fn class_of_error(&self, event: EventNumber) -> Class {
         match &self.backlog {
             Some(backlog) if backlog.expects(event) => Class::Notice,
-            _ if self.barrier.expects(event) => Class::Replaced(event),
+            _ if self.barrier.as_ref().is_some_and(|barrier| barrier.expects(event)) => {
+                Class::Replaced(event)
+            }
             _ => Class::Owed,
         }
     }
@@ -209,7 +219,10 @@ impl Downstream {
     /// Stops waiting for the error reply of `event`, which an errors pipeline has dropped or which has no frame.
     pub(super) fn forget_notice(&mut self, event: EventNumber) {
         let Self { channel, barrier, backlog, .. } = self;
-        barrier.forget(event, |frame| queue(channel, backlog, frame));
+        if let Some(barrier) = barrier {
+            barrier.forget(event, |frame| queue(channel, backlog, frame));
+        }
+        self.drop_barrier();
         if let Some(backlog) = &mut self.backlog
             && backlog.expects(event)
         {
@@ -220,7 +233,9 @@ impl Downstream {
     /// Moves everything that waits to the socket's queue, because the close frame comes next.
     pub(super) fn release(&mut self) {
         let Self { channel, barrier, backlog, .. } = self;
-        barrier.forget_all(|frame| queue(channel, backlog, frame));
+        if let Some(mut barrier) = barrier.take() {
+            barrier.forget_all(|frame| queue(channel, backlog, frame));
+        }
         for frame in self.backlog.as_mut().map(|backlog| backlog.take()).unwrap_or_default() {
             self.send(frame);
         }

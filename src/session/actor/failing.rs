@@ -250,14 +250,14 @@ impl Session {
         let permit = Some(budget.take(event.data.size()));
         let envelope = Envelope { event, kind: Kind::Error, ticket, permit, class: None };
         match self.links.errors.head(&self.tracker) {
-            Some(_) if cause != Cause::Error => self.errors.push(envelope),
+            Some(_) if cause != Cause::Error => self.errors.get_or_insert_default().push(envelope),
             _ => self.deliver(envelope),
         }
     }
 
     /// Sends the error events of this turn to the errors pipelines.
     pub(super) fn flush_errors(&mut self) {
-        if let Some(envelopes) = self.errors.take()
+        if let Some(envelopes) = self.errors.take().and_then(|mut errors| errors.take())
             && let Some(errors) = self.links.errors.head(&self.tracker)
         {
             errors.notify(DataMessage::Events(envelopes));
