@@ -16,9 +16,9 @@ use super::{
     line::{SHORTEST_COST, TapLine},
 };
 
-/// Maximum memory of the lines of one tap, in bytes. With what the reader has taken and the socket has not, which is one
-/// line of the largest size, a tap holds less than 4 MiB.
-pub const QUEUE_BYTES_MAX: usize = 2 << 20;
+/// Maximum memory of the lines of one tap, in bytes. The largest line has room. With what the reader has taken and the socket
+/// has not, which is one line of the largest size, and with the pieces of the allocator, a tap holds less than 4 MiB.
+pub const QUEUE_BYTES_MAX: usize = 7 << 18;
 
 /// A line that is offered to taps, and made only where it fits.
 pub trait OfferedLine {
