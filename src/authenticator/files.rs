@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::Authenticator;
 use crate::{
-    files::{Fingerprint, Followed, Follower},
+    files::{Fingerprint, Followed, Follower, Taken},
     log::Quoted,
     settings::{Host, Machine},
 };
@@ -22,7 +22,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// Follows the file of a method for as long as a configuration has it.
 pub(super) async fn follow(method: Weak<Authenticator>) {
     let Some(path) = method.upgrade().and_then(|method| method.file()) else { return };
-    let mut keys = Keys { method, path, is_refused: false };
+    let mut keys = Keys { method, path, refused: None };
     Follower::default().follow(&mut keys, LOOK_PAUSE, |keys| keys.method.strong_count() > 0).await;
 }
 
@@ -30,8 +30,8 @@ pub(super) async fn follow(method: Weak<Authenticator>) {
 struct Keys {
     method: Weak<Authenticator>,
     path: PathBuf,
-    /// Whether the last version was refused.
-    is_refused: bool,
+    /// Why the last version was refused.
+    refused: Option<String>,
 }
 
 impl Followed for Keys {
@@ -47,22 +47,32 @@ impl Followed for Keys {
         Box::new(move || Machine.read(&path).map(Zeroizing::new))
     }
 
-    fn take(&mut self, read: Self::Read) {
-        let Some(method) = self.method.upgrade() else { return };
+    fn take(&mut self, read: Self::Read) -> Taken {
+        let Some(method) = self.method.upgrade() else { return Taken::Used };
         let used = read.map_err(|error| format!("cannot be read: {error}"));
         let used = used.and_then(|text| replace(&method, &text));
-        let was_refused = std::mem::replace(&mut self.is_refused, used.is_err());
+        let before = self.refused.take();
         let (name, path) = (&method.config().name, self.path.to_string_lossy());
         let file = Quoted(&path);
-        match used {
-            Ok(Some(count)) => log::info!("keys changed auth={name} file={file} keys={count}"),
-            Ok(None) if was_refused => log::info!("keys good again auth={name} file={file}"),
-            Ok(None) => {}
-            Err(error) => log::error!(
+        let error = match used {
+            Ok(count) => {
+                match count {
+                    Some(count) => log::info!("keys changed auth={name} file={file} keys={count}"),
+                    None if before.is_some() => log::info!("keys good again auth={name} file={file}"),
+                    None => {}
+                }
+                return Taken::Used;
+            }
+            Err(error) => error,
+        };
+        if before.as_ref() != Some(&error) {
+            log::error!(
                 "keys refused auth={name} file={file} reason={}, the keys stay as they are",
                 Quoted(&error)
-            ),
+            );
         }
+        self.refused = Some(error);
+        Taken::Refused
     }
 }
 
@@ -111,7 +121,7 @@ mod tests {
         let method = Authenticator::new(Arc::new(config), None, &Network::system());
         fs::write(&path, key("new")).unwrap();
         actix::System::new().block_on(async {
-            let mut keys = Keys { method: Arc::downgrade(&method), path, is_refused: false };
+            let mut keys = Keys { method: Arc::downgrade(&method), path, refused: None };
             let mut follower = Follower::default();
             follower.look(&mut keys).await;
             follower.look(&mut keys).await;

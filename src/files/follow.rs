@@ -3,13 +3,16 @@
 //! The first version that is seen is read too, because the files may have changed since they were read with the settings.
 //! What is made of them knows by a [`Fingerprint`] whether it has another content.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use actix_rt::task::spawn_blocking;
 use ring::digest::{SHA256, digest};
 use tokio::time::sleep;
 
-use super::{Looks, Version};
+use super::{Looks, Retries, Version};
 
 /// The hash of the text of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +30,28 @@ pub trait Followed {
     /// delays nothing else.
     fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send>;
 
-    /// Uses what was read. It may be what is in use already.
-    fn take(&mut self, read: Self::Read);
+    /// Uses what was read. It may be what is in use already. What is refused is read again later, so a line in the log is
+    /// for a reason that differs from the last one.
+    fn take(&mut self, read: Self::Read) -> Taken;
 
     /// Called after each look.
     fn after_look(&mut self) {}
+}
+
+/// Whether files that were read are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// They are in use.
+    Used,
+    /// They cannot be used.
+    Refused,
 }
 
 /// Which versions of some files were seen, and which one was read.
 #[derive(Debug, Default)]
 pub struct Follower {
     looks: Looks<Vec<Option<Version>>>,
+    retries: Retries,
 }
 
 // === impl Fingerprint ===
@@ -55,15 +69,23 @@ impl Fingerprint {
 
 impl Follower {
     /// Looks at the files once, and reads them if they have changed. A change is taken at the second look that finds the
-    /// files the same, so that a program that writes them in several steps is not read in between.
+    /// files the same, so that a program that writes them in several steps is not read in between. Files that cannot be
+    /// used are read again after a while, even if they are the same.
     pub async fn look(&mut self, followed: &mut impl Followed) {
         let paths = followed.paths();
         let versions = move || paths.iter().map(|path| Version::of(path)).collect::<Vec<_>>();
         let Ok(versions) = spawn_blocking(versions).await else { return };
-        if self.looks.look(versions)
-            && let Ok(read) = spawn_blocking(followed.reader()).await
-        {
-            followed.take(read);
+        let is_new = self.looks.look(versions);
+        if is_new {
+            self.retries.reset();
+        }
+        if is_new || self.looks.is_taken() && self.retries.is_due(Instant::now()) {
+            let read = spawn_blocking(followed.reader()).await;
+            // A reader that panics has no result.
+            match read.map_or(Taken::Refused, |read| followed.take(read)) {
+                Taken::Used => self.retries.reset(),
+                Taken::Refused => self.retries.failed(Instant::now()),
+            }
         }
         followed.after_look();
     }
@@ -103,8 +125,10 @@ mod tests {
             Box::new(move || fs::read_to_string(path))
         }
 
-        fn take(&mut self, read: Self::Read) {
+        fn take(&mut self, read: Self::Read) -> Taken {
+            let taken = if read.is_ok() { Taken::Used } else { Taken::Refused };
             self.1.push(read.unwrap_or_default());
+            taken
         }
     }
 
@@ -128,6 +152,55 @@ mod tests {
                 follower.look(&mut texts).await;
             }
             assert_eq!(texts.1, ["1", "", "22"]);
+        });
+    }
+
+    /// A file whose first readings fail, although it does not change.
+    struct Failing {
+        path: PathBuf,
+        failures: usize,
+        readings: usize,
+    }
+
+    impl Followed for Failing {
+        type Read = ();
+
+        fn paths(&self) -> Vec<PathBuf> {
+            vec![self.path.clone()]
+        }
+
+        fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send> {
+            Box::new(|| ())
+        }
+
+        fn take(&mut self, (): ()) -> Taken {
+            self.readings += 1;
+            if self.readings > self.failures { Taken::Used } else { Taken::Refused }
+        }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_used_is_read_again_although_it_is_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "1").unwrap();
+        actix::System::new().block_on(async move {
+            let (mut follower, mut failing) =
+                (Follower::default(), Failing { path, failures: 2, readings: 0 });
+            for readings in 1..=3 {
+                for _ in 0..3 {
+                    follower.look(&mut failing).await;
+                }
+                assert_eq!(failing.readings, readings);
+                // The pause is over.
+                if let Some((_, at)) = &mut follower.retries.next {
+                    *at = Instant::now();
+                }
+            }
+            for _ in 0..3 {
+                follower.look(&mut failing).await;
+            }
+            assert_eq!(failing.readings, 3, "it is in use");
         });
     }
 }

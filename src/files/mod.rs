@@ -7,13 +7,20 @@ use std::{
     io::{self, Read},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
+    time::{Duration, Instant},
 };
 
-pub use self::follow::{Fingerprint, Followed, Follower};
+pub use self::follow::{Fingerprint, Followed, Follower, Taken};
 
 /// Maximum size of a settings file, a program or a list, in bytes: more than any person writes. It stops endless
 /// files such as `/dev/zero`.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The pause before a file that could not be used is read again. It doubles each time.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+
+/// The longest pause between two readings of a file that cannot be used.
+const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// What identifies the content of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +39,14 @@ pub struct Version {
 pub struct Looks<V> {
     seen: Option<V>,
     taken: Option<V>,
+}
+
+/// When a file that could not be used is read again. What it lacks may not show in its [`Version`]: a file system that
+/// fails for a while, or a process without free descriptors.
+#[derive(Debug, Default)]
+struct Retries {
+    /// The pause before the next one, and when it is over; `None` if the last reading was good.
+    next: Option<(Duration, Instant)>,
 }
 
 // === impl Version ===
@@ -65,9 +80,35 @@ impl<V: PartialEq + Clone> Looks<V> {
     }
 }
 
+impl<V: PartialEq> Looks<V> {
+    /// Whether the version of the last look is the one that was taken.
+    fn is_taken(&self) -> bool {
+        self.seen == self.taken
+    }
+}
+
 impl<V> Default for Looks<V> {
     fn default() -> Self {
         Self { seen: None, taken: None }
+    }
+}
+
+// === impl Retries ===
+
+impl Retries {
+    /// A new version is read: what was wrong with the last one says nothing about it.
+    fn reset(&mut self) {
+        self.next = None;
+    }
+
+    /// A file could not be used.
+    fn failed(&mut self, now: Instant) {
+        let pause = self.next.map_or(RETRY_MIN, |(pause, _)| (pause * 2).min(RETRY_MAX));
+        self.next = Some((pause, now + pause));
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.next.is_some_and(|(_, at)| at <= now)
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::time::{timeout, timeout_at};
 
 use super::shared::Shared;
 use crate::{
-    files::{Followed, Follower},
+    files::{Followed, Follower, Taken},
     log::Quoted,
     net::{Addresses, LookupError, Network, tls::reread},
     restart::restarted,
@@ -70,7 +70,7 @@ async fn follow_file(shared: Weak<Shared>) {
             }
         };
         // With each configuration, the file is read again: it may have changed since the settings were read.
-        let mut endpoints = Endpoints { shared: shared.clone(), file, is_refused: false };
+        let mut endpoints = Endpoints { shared: shared.clone(), file, refused: None };
         let mut follower = Follower::default();
         let changed = loop {
             follower.look(&mut endpoints).await;
@@ -88,8 +88,8 @@ async fn follow_file(shared: Weak<Shared>) {
 struct Endpoints {
     shared: Weak<Shared>,
     file: EndpointsFile,
-    /// Whether the last version was refused.
-    is_refused: bool,
+    /// Why the last version was refused.
+    refused: Option<EndpointsFileError>,
 }
 
 impl Followed for Endpoints {
@@ -104,38 +104,33 @@ impl Followed for Endpoints {
         Box::new(move || file.read())
     }
 
-    fn take(&mut self, read: Self::Read) {
-        if let Some(upstream) = self.shared.upgrade() {
-            let was_refused = std::mem::replace(&mut self.is_refused, read.is_err());
-            take(&upstream, &self.file, read, was_refused);
-        }
-    }
-}
-
-fn take(
-    upstream: &Shared,
-    file: &EndpointsFile,
-    read: Result<Vec<EndpointConfig>, EndpointsFileError>,
-    was_refused: bool,
-) {
-    let path = file.path.to_string_lossy();
-    match read {
-        Ok(endpoints) => {
-            if was_refused {
-                let (name, count) = (&upstream.settings().name, endpoints.len());
-                let path = Quoted(&path);
-                log::info!("endpoints file good again upstream={name} file={path} endpoints={count}");
+    fn take(&mut self, read: Self::Read) -> Taken {
+        let Some(upstream) = self.shared.upgrade() else { return Taken::Used };
+        let path = self.file.path.to_string_lossy();
+        let before = self.refused.take();
+        let settings = upstream.settings();
+        let name = &settings.name;
+        match read {
+            Ok(endpoints) => {
+                if before.is_some() {
+                    let (path, count) = (Quoted(&path), endpoints.len());
+                    log::info!("endpoints file good again upstream={name} file={path} endpoints={count}");
+                }
+                upstream.list(endpoints);
+                Taken::Used
             }
-            upstream.list(endpoints);
-        }
-        Err(error) => {
-            let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
-            log::error!(
-                "endpoints file refused upstream={} file={} reason={}, the endpoints stay as they are",
-                upstream.settings().name,
-                Quoted(&format!("{path}{line}")),
-                Quoted(&error.text)
-            );
+            Err(error) => {
+                if before.as_ref() != Some(&error) {
+                    let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
+                    log::error!(
+                        "endpoints file refused upstream={name} file={} reason={}, the endpoints stay as they are",
+                        Quoted(&format!("{path}{line}")),
+                        Quoted(&error.text)
+                    );
+                }
+                self.refused = Some(error);
+                Taken::Refused
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     certificate::{Certificate, Validity},
     clock,
-    files::{Followed, Follower},
+    files::{Followed, Follower, Taken},
     log::Quoted,
 };
 
@@ -68,7 +68,7 @@ impl<S: Load> Followed for Reread<S> {
         Box::new(move || made.read_again())
     }
 
-    fn take(&mut self, read: Self::Read) {
+    fn take(&mut self, read: Self::Read) -> Taken {
         let owner = &self.owner;
         match (read, self.wrong.take()) {
             (Ok(true), None) => log::info!("certificates changed {owner}"),
@@ -83,8 +83,10 @@ impl<S: Load> Followed for Reread<S> {
                     );
                 }
                 self.wrong = Some(text);
+                return Taken::Refused;
             }
         }
+        Taken::Used
     }
 
     /// Logs certificates that have expired or will soon: each once a day.
