@@ -3,7 +3,13 @@
 
 use std::ops::Range;
 
-use super::{Redaction, edits::Edits, normal, unescape::Unescaped};
+use super::{
+    Redaction,
+    edits::Edits,
+    normal,
+    pairs::{Inside, Pairs},
+    unescape::Unescaped,
+};
 
 /// The depth to which paths are followed. Keys are found at any depth.
 const DEPTH_MAX: usize = 128;
@@ -38,11 +44,18 @@ struct Scan<'a> {
     rules: &'a Redaction,
     nesting: u32,
     at: usize,
-    /// For each open bracket, the last key in it.
-    levels: Vec<Option<String>>,
+    /// The open brackets.
+    levels: Vec<Level>,
     /// The number of open brackets, also of those beyond `DEPTH_MAX`.
     depth: usize,
     edits: &'a mut Edits,
+}
+
+/// An open bracket.
+struct Level {
+    /// The last key in it.
+    key: Option<String>,
+    pairs: Pairs,
 }
 
 impl Scan<'_> {
@@ -53,13 +66,21 @@ impl Scan<'_> {
                 b'{' | b'[' => {
                     self.depth += 1;
                     if self.depth <= DEPTH_MAX {
-                        self.levels.push(None);
+                        let inside = if *byte == b'{' { Inside::Object } else { Inside::List };
+                        self.levels.push(Level { key: None, pairs: Pairs::new(inside) });
                     }
                     self.at += 1;
                 }
                 b'}' | b']' => {
                     self.depth = self.depth.saturating_sub(1);
                     self.levels.truncate(self.depth);
+                    self.at += 1;
+                }
+                b',' => {
+                    let end = self.text[..self.at].trim_end().len();
+                    if let Some(pairs) = self.pairs() {
+                        pairs.comma(end);
+                    }
                     self.at += 1;
                 }
                 b'-' | b'0'..=b'9' if self.kind == TextKind::Json => self.number(),
@@ -78,16 +99,32 @@ impl Scan<'_> {
         if is_complete && self.text.as_bytes().get(after) == Some(&b':') {
             self.at = after + 1;
             let key = Unescaped::new(&self.text[content.clone()]).text;
-            if self.is_masked(&key) {
-                let value = self.skip_space(after + 1);
+            let value = self.skip_space(after + 1);
+            let is_paired = self.pairs().is_some_and(|pairs| pairs.key(&key, value));
+            if self.is_masked(&key) || is_paired {
                 // Other quotes are handled with the fields.
                 if !self.text[value..].starts_with(['\'', '`']) {
                     self.at = value_end(self.text, value);
                     self.edits.mask_value(value..self.at);
                 }
             }
+        } else if self.pairs().is_some_and(|pairs| pairs.wants_string()) {
+            let value = Unescaped::new(&self.text[content.clone()]).text;
+            let rules = self.rules;
+            let masked = self.pairs().and_then(|pairs| pairs.string(&value, start..end, rules));
+            if let Some(masked) = masked {
+                self.edits.mask_value(masked);
+            }
         }
         self.within(content);
+    }
+
+    /// The names and values of the innermost bracket; `None` beyond `DEPTH_MAX`.
+    fn pairs(&mut self) -> Option<&mut Pairs> {
+        if self.depth > DEPTH_MAX {
+            return None;
+        }
+        self.levels.last_mut().map(|level| &mut level.pairs)
     }
 
     /// Searches the content of a string.
@@ -127,9 +164,9 @@ impl Scan<'_> {
             return false;
         }
         if let Some(last) = self.levels.last_mut() {
-            *last = Some(normal(key));
+            last.key = Some(normal(key));
         }
-        let path: Vec<_> = self.levels.iter().flatten().cloned().collect();
+        let path: Vec<_> = self.levels.iter().filter_map(|level| level.key.clone()).collect();
         self.rules.has_path(&path)
     }
 

@@ -1,7 +1,7 @@
 //! What a tap masks in payloads: values of keys, and texts that match a pattern.
 //!
 //! ```text
-//! text ─► json: values of keys; strings without their escapes ─► text within the text ─► …
+//! text ─► json: values of keys and of names; strings without their escapes ─► text within the text ─► …
 //!      ├► fields: values of keys outside of JSON                                      ├─► edits ─► masked text
 //!      └► logins and patterns                                                         ┘
 //! ```
@@ -16,6 +16,7 @@
 mod edits;
 mod fields;
 mod json;
+mod pairs;
 mod unescape;
 
 use std::{

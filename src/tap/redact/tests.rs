@@ -185,6 +185,39 @@ fn patterns_match_values_of_json() {
 }
 
 #[test]
+fn a_value_beside_the_name_of_a_secret_is_masked() {
+    for (text, expected) in [
+        (r#"{"name":"password","value":"x","a":1}"#, r#"{"name":"password","value":"***","a":1}"#),
+        (r#"{"value": {"a":[1,2]} , "key":"apiKey"}"#, r#"{"value": "***" , "key":"apiKey"}"#),
+        (
+            r#"{"op":"add","path":"/user/password","value":12}"#,
+            r#"{"op":"add","path":"/user/password","value":"***"}"#,
+        ),
+        (
+            r#"{"headers":[{"name":"Authorization","value":"x"},{"name":"Host","value":"h"}]}"#,
+            r#"{"headers":[{"name":"Authorization","value":"***"},{"name":"Host","value":"h"}]}"#,
+        ),
+        (r#"[["authorization","x y"],["host","h"]]"#, r#"[["authorization","***"],["host","h"]]"#),
+        (r#"["host","h","Cookie","a=b","x","y"]"#, r#"["host","h","Cookie","***","x","y"]"#),
+        (r#"42["set",{"k":"to\u006ben","v":"x"#, r#"42["set",{"k":"to\u006ben","v":"***""#),
+        (r#"{"a":"[\"token\",\"x\"]"}"#, r#"{"a":"[\"token\",\"***\"]"}"#),
+    ] {
+        assert_eq!(masked(text), expected);
+    }
+    for text in [
+        r#"{"name":"Ann","value":"x"}"#,
+        r#"{"name":"password","type":"text"}"#,
+        r#"[{"name":"password"},{"value":"x"}]"#,
+        r#"["Enter your password","ok"]"#,
+        r#"["login","token"]"#,
+        r#"["token",{"a":1}]"#,
+        r#"{"x":{"name":"token"},"value":"y"}"#,
+    ] {
+        assert_eq!(masked(text), text);
+    }
+}
+
+#[test]
 fn other_texts_are_unchanged() {
     for text in [
         "hello",
@@ -293,6 +326,18 @@ proptest! {
         let json = serde_json::json!({ "a": [text] }).to_string();
         let masked = BUILT_IN.mask_text(&json);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&masked).is_ok(), "{json} {masked}");
+    }
+
+    #[test]
+    fn masked_pairs_are_json(
+        name in "(name|key|value|x)",
+        secret in "(password|host)",
+        value in "[a-z\"\\\\{\\[, ]{0,10}",
+        spaces in "[ ]{0,2}",
+    ) {
+        let value = serde_json::json!([{ "value": value }, value, 1]);
+        let text = format!("{{{spaces}\"value\":{value}{spaces},\"{name}\":{spaces}\"{secret}\",\"value\":{value}{spaces}}}");
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&masked(&text)).is_ok(), "{}", masked(&text));
     }
 
     #[test]
