@@ -2,7 +2,7 @@
 //! cells of all threads up.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, ThreadId},
 };
@@ -89,7 +89,11 @@ struct Groups {
 
 /// The cells of one kind. Each series has one cell for each thread that has used it.
 #[derive(Debug)]
-struct Group<K, V>(BTreeMap<K, Vec<(ThreadId, Arc<V>)>>);
+struct Group<K, V> {
+    cells: BTreeMap<K, Vec<(ThreadId, Arc<V>)>>,
+    /// The series whose numbers are final. They are listed once more, so that the last increase is seen.
+    ended: BTreeSet<K>,
+}
 
 /// The series that the configuration in force has. Others end when nothing uses them.
 pub trait Known {
@@ -143,7 +147,7 @@ impl Cells {
         let mut groups = self.groups();
         let series = endpoints.iter().map(|endpoint| {
             let key = groups.endpoint_series(upstream, endpoint);
-            groups.endpoints.0.entry(key.clone()).or_default();
+            groups.endpoints.cells.entry(key.clone()).or_default();
             key.1
         });
         series.collect()
@@ -154,8 +158,8 @@ impl Cells {
         self.groups().workers.cell(())
     }
 
-    /// Removes the series that `known` does not have and that nothing uses. A series ends as a whole, so its numbers
-    /// never fall.
+    /// Removes the series that `known` does not have and that nothing uses, once their last numbers have been listed: call
+    /// it before each [`Cells::list`]. A series ends as a whole, so its numbers never fall.
     pub fn retain(&self, known: &impl Known) {
         let mut groups = self.groups();
         groups.routes.retain(|(listener, route)| known.has_route(listener, route));
@@ -193,8 +197,8 @@ impl Groups {
         let is_shared = [OTHER, NAMED].contains(&endpoint);
         let is_of_one =
             |(of, endpoint): &&(String, String)| of == upstream && ![OTHER, NAMED].contains(&&**endpoint);
-        let has_room = || self.endpoints.0.keys().filter(is_of_one).count() < ENDPOINT_SERIES_MAX;
-        if is_shared || self.endpoints.0.contains_key(&own) || has_room() {
+        let has_room = || self.endpoints.cells.keys().filter(is_of_one).count() < ENDPOINT_SERIES_MAX;
+        if is_shared || self.endpoints.cells.contains_key(&own) || has_room() {
             return own;
         }
         (own.0, OTHER.to_owned())
@@ -206,7 +210,7 @@ impl Groups {
 impl<K: Ord + Clone, V: Default> Group<K, V> {
     /// The cell of a series for the current thread.
     fn cell(&mut self, key: K) -> Arc<V> {
-        let (cells, id) = (self.0.entry(key).or_default(), thread::current().id());
+        let (cells, id) = (self.cells.entry(key).or_default(), thread::current().id());
         match cells.iter().find(|(thread, _)| *thread == id) {
             Some((_, cell)) => Arc::clone(cell),
             None => {
@@ -217,22 +221,32 @@ impl<K: Ord + Clone, V: Default> Group<K, V> {
         }
     }
 
-    /// Removes the series that are not known and that nothing uses.
+    /// Removes the series that are not known and that nothing uses, if that was so at the last call too.
     fn retain(&mut self, is_known: impl Fn(&K) -> bool) {
         let is_used =
             |cells: &[(ThreadId, Arc<V>)]| cells.iter().any(|(_, cell)| Arc::strong_count(cell) > 1);
-        self.0.retain(|key, cells| is_known(key) || is_used(cells));
+        let before = std::mem::take(&mut self.ended);
+        self.cells.retain(|key, cells| {
+            if is_known(key) || is_used(cells) {
+                return true;
+            }
+            let is_first = !before.contains(key);
+            if is_first {
+                self.ended.insert(key.clone());
+            }
+            is_first
+        });
     }
 
     fn list(&self) -> Box<[Series<K, V>]> {
         let cells = |cells: &[(ThreadId, Arc<V>)]| cells.iter().map(|(_, cell)| Arc::clone(cell)).collect();
-        self.0.iter().map(|(key, of_threads)| (key.clone(), cells(of_threads))).collect()
+        self.cells.iter().map(|(key, of_threads)| (key.clone(), cells(of_threads))).collect()
     }
 }
 
 impl<K, V> Default for Group<K, V> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { cells: BTreeMap::new(), ended: BTreeSet::new() }
     }
 }
 
@@ -298,7 +312,9 @@ mod tests {
             threads.spawn(|| cells.route("ws", "removed").opened.add(5));
         });
         assert_eq!(routes(&cells), [("kept".to_owned(), 1), ("removed".to_owned(), 5)]);
+        used.opened.add(2);
         drop(used);
+        assert_eq!(routes(&cells), [("kept".to_owned(), 1), ("removed".to_owned(), 7)], "the last numbers");
         assert_eq!(routes(&cells), [("kept".to_owned(), 1)]);
     }
 
@@ -320,6 +336,7 @@ mod tests {
         let (_, other) = list.iter().find(|((_, endpoint), _)| endpoint == OTHER).unwrap();
         assert_eq!(other[0].connections.get(), ENDPOINT_SERIES_MAX as u64);
         drop((held, another, named, list));
+        cells.retain(&One);
         cells.retain(&One);
         let names: Vec<_> = cells.list().endpoints.into_iter().map(|((_, endpoint), _)| endpoint).collect();
         assert_eq!(names, [NAMED, OTHER]);
