@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::settings::{Effective, Loaded};
+use indexmap::IndexSet;
+
+use crate::settings::{Effective, InForce, Loaded, Pending};
 
 /// When a change of the settings takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +68,7 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
     ("route", "max_session_age", AtOnce),
     ("route", "session_expiry.", AtOnce),
     ("route", "limits", AtOnce),
+    ("route", "log_claims", AtOnce),
     ("admin", "tap", NewSessions),
 ];
 
@@ -118,6 +121,27 @@ fn structure<'a>(effective: &Effective, sections: impl IntoIterator<Item = (&'a 
         fixed.for_each(|(key, value)| (label, key, value.digest).hash(&mut hasher));
     }
     hasher.finish()
+}
+
+/// The keys whose values in `after` take effect at the next start, and their values in `before`.
+pub fn pending(before: &Effective, after: &Effective) -> Vec<Pending> {
+    let mut pending = Vec::new();
+    for (name, section) in &after.sections {
+        let Some(known) = before.sections.get(name) else { continue };
+        let keys: IndexSet<_> = known.values.keys().chain(section.values.keys()).collect();
+        for key in keys.into_iter().filter(|key| of_key(section.kind, key) == NextStart) {
+            let (value, next) = (known.values.get(key), section.values.get(key));
+            if value.map(|value| value.digest) == next.map(|next| next.digest) {
+                continue;
+            }
+            let in_force = match value {
+                None => InForce::Unset,
+                Some(value) => value.shown.clone().map_or(InForce::Long, InForce::Value),
+            };
+            pending.push(Pending { section: name.clone(), key: key.clone(), in_force });
+        }
+    }
+    pending
 }
 
 /// The effective settings after a reload: the values of `after`, except that keys which take effect at the next start
@@ -181,7 +205,15 @@ mod tests {
         let waits = "changed server.workers 1 → 2 (takes effect at the next start)";
         let (before, after) = (with(1, 1), with(2, 2));
         assert_eq!(lines(&before, &after), [waits, "changed drain.grace \"1s\" → \"2s\""]);
+        let workers = |value: &str| Pending {
+            section: "server".to_owned(),
+            key: "workers".to_owned(),
+            in_force: InForce::Value(value.into()),
+        };
+        assert_eq!(pending(&before, &after), [workers("1")]);
         let before = in_force(&before, after.clone());
+        assert_eq!(pending(&before, &after), [workers("1")]);
+        assert_eq!(pending(&before, &with(1, 2)), []);
         assert_eq!(lines(&before, &after), [waits]);
         assert!(lines(&before, &with(1, 2)).is_empty());
     }

@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::history::{By, History, Outcome, Problems, Record};
-use crate::settings::{self, Extent, Layers, Loaded, SettingsError};
+use crate::settings::{self, Layers, Loaded, Running, SettingsError};
 
 /// Maximum number of requests at a time: one is served, and one waits.
 const REQUESTS_MAX: usize = 2;
@@ -32,7 +32,7 @@ pub struct Handle {
 struct Shared {
     history: Mutex<History>,
     /// The settings in force.
-    layers: Mutex<Layers>,
+    running: Mutex<Running>,
     done: AtomicU64,
     failed: AtomicU64,
 }
@@ -59,7 +59,7 @@ pub enum NotServed {
     #[error("a reload is already waiting")]
     Waiting,
     /// The process ends.
-    #[error("the process is about to end")]
+    #[error("the process drains, its settings stay as they are")]
     Ending,
 }
 
@@ -80,7 +80,7 @@ pub fn requests(
 ) -> Requests {
     let shared = Shared {
         history: Mutex::default(),
-        layers: Mutex::new(layers),
+        running: Mutex::new(Running { layers, pending: Vec::new() }),
         done: AtomicU64::new(0),
         failed: AtomicU64::new(0),
     };
@@ -118,8 +118,8 @@ impl Handle {
 
     /// The effective settings in force, as TOML with secrets masked. Blocks: it reads the files that the settings name.
     pub fn configuration(&self) -> String {
-        let layers = lock(&self.shared.layers).clone();
-        settings::report(&layers, Extent::All)
+        let running = lock(&self.shared.running).clone();
+        settings::report_running(&running)
     }
 }
 
@@ -150,12 +150,18 @@ impl Requests {
         }
     }
 
-    /// Records the result of a request, and answers it. `layers` has the settings that are in force now.
-    pub fn answer(&self, request: Request, result: Result<(Outcome, Layers), Problems>) {
+    /// Refuses the requests that wait, and all later ones, because the process ends.
+    pub fn close(&mut self) {
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
+    }
+
+    /// Records the result of a request, and answers it. `Running` has the settings that are in force now.
+    pub fn answer(&self, request: Request, result: Result<(Outcome, Running), Problems>) {
         let shared = &self.handle.shared;
         let outcome = match result {
-            Ok((outcome, layers)) => {
-                *lock(&shared.layers) = layers;
+            Ok((outcome, running)) => {
+                *lock(&shared.running) = running;
                 shared.done.fetch_add(1, Relaxed);
                 outcome
             }
@@ -205,7 +211,8 @@ mod tests {
         for _ in 0..2 {
             let served = requests.next().await;
             let outcome = Outcome::Done { generation: 2, difference: Default::default() };
-            requests.answer(served, Ok((outcome, settings())));
+            let running = Running { layers: settings(), pending: Vec::new() };
+            requests.answer(served, Ok((outcome, running)));
         }
         assert_eq!(second.await.unwrap().unwrap().number, 2);
         assert_eq!(third.await.unwrap().unwrap().number, 3);
@@ -213,7 +220,11 @@ mod tests {
         assert_eq!(handle.totals(), Totals { done: 2, failed: 1 });
         assert_eq!(handle.history()[0].number, 3);
         assert!(handle.configuration().contains("[upstream.echo]"));
-        drop(requests);
+        let waiting = ask();
+        tokio::task::yield_now().await;
+        assert!(requests.is_busy());
+        requests.close();
+        assert_eq!(waiting.await.unwrap().unwrap_err(), NotServed::Ending);
         assert_eq!(handle.reload(By::Signal).await.unwrap_err(), NotServed::Ending);
     }
 }

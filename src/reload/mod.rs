@@ -16,7 +16,7 @@ mod history;
 mod numbers;
 
 pub use self::{
-    adoption::{Adoption, in_force, shape},
+    adoption::{Adoption, in_force, pending, shape},
     difference::{CHANGES_MAX, Change, Difference, Hidden, What},
     handle::{Handle, NotServed, Reader, Request, Requests, Totals, requests},
     history::{By, HISTORY_MAX, History, Outcome, PROBLEMS_MAX, Problems, Record},

@@ -11,9 +11,9 @@ use super::listeners::Listeners;
 use crate::{
     listener::{self, ServerState},
     log::{Quoted, set_level},
-    reload::{Difference, Numbers, Outcome, Problems, Request, Requests, in_force, shape},
+    reload::{Difference, Numbers, Outcome, Problems, Request, Requests, in_force, pending, shape},
     server::Workers,
-    settings::{Layers, Loaded, Settings, SettingsError},
+    settings::{Loaded, Running, Settings, SettingsError},
 };
 
 /// Maximum number of changes or problems of one reload that are logged. The history has more of them.
@@ -68,6 +68,12 @@ impl Reloader {
         self.requests.is_busy()
     }
 
+    /// Refuses the request in progress and all later ones, because the process ends.
+    pub(super) fn end(&mut self) {
+        self.reading = None;
+        self.requests.close();
+    }
+
     /// Waits for a request, and then for its settings. A call that is dropped loses nothing.
     pub(super) async fn read(&mut self) -> Read {
         let reading = match &mut self.reading {
@@ -116,16 +122,17 @@ impl Reloader {
         mut loaded: Loaded,
         listeners: &mut Listeners,
         workers: &Workers,
-    ) -> Result<(Outcome, Layers), Problems> {
+    ) -> Result<(Outcome, Running), Problems> {
         let mut numbers = self.numbers.clone();
         numbers.assign(&mut loaded.settings);
         let prepared = listeners.prepare(&loaded.settings);
         let prepared = prepared.map_err(|error| Problems::new([error.to_string()]))?;
         let difference = Difference::between(&self.in_force.effective, &loaded.effective);
         shape(&mut loaded);
+        let pending = pending(&self.in_force.effective, &loaded.effective);
         loaded.effective = in_force(&self.in_force.effective, loaded.effective);
         let (loaded, server) = (Arc::new(loaded), Arc::clone(&self.server));
-        let layers = loaded.layers.clone();
+        let running = Running { layers: loaded.layers.clone(), pending };
         let next = Arc::clone(&loaded);
         let sessions = self.capacity(&loaded.settings);
         // Before sessions adopt the configuration, so that their lines have the new level.
@@ -139,7 +146,7 @@ impl Reloader {
         self.server.adopting.notify_one();
         super::log_warnings(&loaded.settings);
         self.in_force = loaded;
-        Ok((Outcome::Done { generation, difference }, layers))
+        Ok((Outcome::Done { generation, difference }, running))
     }
 
     /// The maximum number of sessions with these settings. It is computed again, and logged, only if the setting changes.

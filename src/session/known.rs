@@ -1,10 +1,11 @@
 //! What a session knows of its client.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, mem, sync::Arc};
 
 use crate::{
     auth::{Identity, text_of},
     log::Quoted,
+    settings::Route,
 };
 
 /// Maximum length of a claim in a line of the log, in bytes.
@@ -32,6 +33,11 @@ impl KnownClient {
             let text = text_of(self.identity.claim(name)?);
             Some((name.as_str(), text[..text.floor_char_boundary(LOGGED_MAX)].to_owned()))
         })
+    }
+
+    /// Has the log show the claims that this route names from now on. Returns those before.
+    pub fn adopt(&mut self, route: &Route) -> Arc<[String]> {
+        mem::replace(&mut self.log_claims, Arc::clone(&route.log_claims))
     }
 
     /// The value of a claim as a text; `None` if the client does not have it.

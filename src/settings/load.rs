@@ -13,7 +13,7 @@ use super::{
     model::Settings,
     problem::SettingsError,
     read::{Reader, Section},
-    report::{self, Extent},
+    report::{self, Extent, Running},
     sections::{
         address, admin, auth, drain, effects, language, listener, log, pipeline,
         route::{self, Route},
@@ -68,7 +68,13 @@ pub fn report(layers: &Layers, extent: Extent) -> String {
 
 /// The same as [`report`], with the files and names of another machine.
 pub fn report_on(layers: &Layers, extent: Extent, host: &dyn Host) -> String {
-    report::report(layers, extent, &|layers| check_on(layers, host))
+    report::report(layers, extent, &[], &|layers| check_on(layers, host))
+}
+
+/// The settings in force in a running process, as [`report`] shows them. A value that takes effect at the next start is in
+/// the comment.
+pub fn report_running(running: &Running) -> String {
+    report::report(&running.layers, Extent::All, &running.pending, &check)
 }
 
 /// Reports all problems to `reader`. May return settings although there are problems; they must not be used

@@ -47,10 +47,10 @@ pub use self::{
     embedded::{demo, from_flags, template},
     host::{Host, Machine},
     layers::{DEFAULT_FILE, Layers, variables as environment},
-    load::{check, check_on, report, report_on},
+    load::{check, check_on, report, report_on, report_running},
     model::Settings,
     problem::{Origin, Problem, SettingsError},
-    report::Extent,
+    report::{Extent, InForce, Pending, Running},
     sections::{
         admin::Admin,
         admission::Admission,

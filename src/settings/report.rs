@@ -3,6 +3,7 @@
 use std::{
     fmt::{self, Write},
     path::Path,
+    sync::Arc,
 };
 
 use config::{Value, ValueKind};
@@ -32,6 +33,37 @@ pub enum Extent {
     Changed,
 }
 
+/// Settings that a running process has, with those that take effect at its next start.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The file and the environment that were read last.
+    pub layers: Layers,
+    /// The keys whose values in `layers` take effect at the next start.
+    pub pending: Vec<Pending>,
+}
+
+/// A key whose value takes effect at the next start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The name of the section.
+    pub section: String,
+    /// The name of the key.
+    pub key: String,
+    /// The value until then.
+    pub in_force: InForce,
+}
+
+/// The value of a key that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InForce {
+    /// It has none.
+    Unset,
+    /// As TOML, with secrets masked.
+    Value(Arc<str>),
+    /// It is too long to be shown.
+    Long,
+}
+
 /// The line before a report that contains masked secrets.
 const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused when it is read back: replace it, or \
                          set its environment variable.";
@@ -46,7 +78,7 @@ const MASK_NOTE: &str = "# Secrets are masked as ***. A masked value is refused 
 /// ```
 /// A default that would be refused if it were set, because it has no effect in these settings, is commented
 /// out.
-pub(crate) fn report(layers: &Layers, extent: Extent, check: Check<'_>) -> String {
+pub(crate) fn report(layers: &Layers, extent: Extent, pending: &[Pending], check: Check<'_>) -> String {
     let mut out = String::new();
     let routes = check(layers).map(|settings| settings.routes).unwrap_or_default();
     let without_effect = match extent {
@@ -56,7 +88,8 @@ pub(crate) fn report(layers: &Layers, extent: Extent, check: Check<'_>) -> Strin
     for section in &SECTIONS {
         for (at, (path, heading, table)) in sections(layers, section).into_iter().enumerate() {
             let route = routes.get(at).filter(|_| section.shape == Shape::Listed);
-            let keys = Keys { layers, section, path, table, route: route.map(|route| &**route), extent };
+            let route = route.map(|route| &**route);
+            let keys = Keys { layers, section, path, table, route, extent, pending };
             let lines = keys.lines(&without_effect);
             if lines.is_empty() && section.shape == Shape::Single {
                 continue;
@@ -154,6 +187,7 @@ struct Keys<'a> {
     table: Option<&'a Table>,
     route: Option<&'a Route>,
     extent: Extent,
+    pending: &'a [Pending],
 }
 
 // === impl Keys ===
@@ -164,6 +198,10 @@ impl Keys<'_> {
         for key in self.section.keys() {
             let auto = self.route.and_then(|route| route.explain_auto(key.name)).unwrap_or_default();
             let set = self.table.and_then(|table| lookup(table, key.name));
+            if let Some(pending) = self.pending(key.name) {
+                self.write_pending(&mut out, key, set, pending);
+                continue;
+            }
             match (set, key.preset.value()) {
                 (Some(value), _) if key.kind.is_secret_table() => self.write_headers(&mut out, key, value),
                 (Some(value), preset) => {
@@ -191,13 +229,35 @@ impl Keys<'_> {
         out
     }
 
+    fn pending(&self, key: &str) -> Option<&InForce> {
+        let found = self.pending.iter().find(|pending| pending.section == self.path && pending.key == key);
+        found.map(|pending| &pending.in_force)
+    }
+
+    /// Writes a key whose value takes effect at the next start.
+    fn write_pending(&self, out: &mut String, key: &Key, set: Option<&Value>, in_force: &InForce) {
+        let (next, origin) = match (set, key.preset.value()) {
+            (Some(value), _) => {
+                let typed = absolute(typed(value, key.kind), key.kind, self.layers.folder());
+                (shown(&typed, key.kind), self.layers.origin(value))
+            }
+            (None, Some(preset)) => (shown(&preset, key.kind), Origin::Default),
+            (None, None) => ("unset".to_owned(), Origin::Default),
+        };
+        write_in_force(out, key.name, in_force, (&next, origin));
+    }
+
     /// Writes one line per header, because the headers may have different origins.
     fn write_headers(&self, out: &mut String, key: &Key, value: &Value) {
         match as_table(value) {
             Some(headers) if !headers.is_empty() => {
                 for (name, text) in headers {
                     let key = format!("{}.{}", key.name, bare_or_quoted(name));
-                    write_line(out, &key, &quoted(MASK), self.layers.origin(text));
+                    let origin = self.layers.origin(text);
+                    match self.pending(&key) {
+                        Some(pending) => write_in_force(out, &key, pending, (&quoted(MASK), origin)),
+                        None => write_line(out, &key, &quoted(MASK), origin),
+                    }
                 }
             }
             _ if self.extent == Extent::All => write_line(out, key.name, "{}", self.layers.origin(value)),
@@ -262,6 +322,26 @@ pub(super) fn typed(value: &Value, kind: Kind) -> Value {
         | Kind::Endpoints(_)
         | Kind::Processors(_) => Value::from(commas(text)),
         _ => value.clone(),
+    }
+}
+
+/// Writes a key with the value in force, and the one after the next start. If the first cannot be shown, the line is
+/// commented out.
+fn write_in_force(out: &mut String, key: &str, in_force: &InForce, (next, origin): (&str, Origin)) {
+    // A text of several lines does not fit a comment.
+    let next = if next.contains('\n') { "another value" } else { next };
+    match in_force {
+        InForce::Value(value) => {
+            write_line(out, key, value, format!("until the next start, then {next}, {origin}"));
+        }
+        InForce::Unset => {
+            write_line(out, &format!("# {key}"), next, format!("unset until the next start, {origin}"));
+        }
+        InForce::Long => {
+            let comment =
+                format!("from the next start on, {origin}; until then a value that is too long to show");
+            write_line(out, &format!("# {key}"), next, comment);
+        }
     }
 }
 

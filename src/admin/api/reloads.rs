@@ -25,18 +25,13 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
 ///
 /// # Errors
 /// 422 with the problems when the settings are wrong or cannot be put in force; nothing has changed then. 409 when a
-/// reload is waiting already, 503 when the process ends.
+/// reload is waiting already, or the process drains.
 async fn reload(state: web::Data<AdminState>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let unknown = || ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the connection has no address");
     let peer = request.peer_addr().ok_or_else(unknown)?;
     log_action(&request, "reload", "settings", "");
-    let record = state.reloads.reload(By::Admin(peer)).await.map_err(|error| {
-        let status = match error {
-            NotServed::Waiting => StatusCode::CONFLICT,
-            NotServed::Ending => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        ApiError::new(status, error.to_string())
-    })?;
+    let not_served = |error: NotServed| ApiError::new(StatusCode::CONFLICT, error.to_string());
+    let record = state.reloads.reload(By::Admin(peer)).await.map_err(not_served)?;
     let view = reloads::reload(&record, CHANGES_MAX);
     match record.is_done() {
         true => Ok(HttpResponse::Ok().json(view)),

@@ -27,6 +27,9 @@ impl Session {
         self.max_in_flight = route.upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight);
         self.links.replies_errors = route.replies_errors();
         self.adopt_lifetime(&route);
+        if let Some(known) = &mut self.known {
+            known.adopt(&route);
+        }
         if let Some(current) = &mut self.renewals {
             // Without a method of the same name, the client goes on with the one that accepted it.
             if let Some(renewal) = renewals.into_iter().find(|other| other.method == *current.method()) {

@@ -231,3 +231,30 @@ fn paths_in_a_report_are_absolute() {
         assert_eq!(format!("{:?}", check(&there).unwrap()), format!("{settings:?}"));
     }
 }
+
+#[test]
+fn the_report_of_a_running_process_says_what_waits_for_the_next_start() {
+    let text = format!("[server]\nworkers = 4\n[log]\nlevel = \"debug\"\n{MINIMAL}");
+    let pending = |section: &str, key: &str, in_force| Pending {
+        section: section.to_owned(),
+        key: key.to_owned(),
+        in_force,
+    };
+    let pending = vec![
+        pending("server", "workers", InForce::Value("2".into())),
+        pending("admin", "token_file", InForce::Value("\"/etc/towline/token\"".into())),
+        pending("admin", "allowed_hosts", InForce::Long),
+        pending("log", "format", InForce::Unset),
+    ];
+    let report = report_running(&Running { layers: layers(&text, &[]).unwrap(), pending });
+    for line in [
+        "workers = 2                                 # until the next start, then 4, /etc/towline.toml\n",
+        "token_file = \"/etc/towline/token\"           # until the next start, then unset, default\n",
+        "# allowed_hosts = []                        # from the next start on, default; until then a value",
+        "# format = \"text\"                           # unset until the next start, default\n",
+        "level = \"debug\"                             # /etc/towline.toml\n",
+    ] {
+        assert!(report.contains(line), "{line}\n{report}");
+    }
+    assert!(!report.contains("\nworkers = 4"), "{report}");
+}
