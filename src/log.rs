@@ -20,6 +20,7 @@ mod filter;
 mod limit;
 mod lost;
 mod queue;
+mod report;
 mod writer;
 
 pub use config::{Config, Format};
@@ -42,6 +43,7 @@ pub use self::{
     filter::{Filter, FilterError},
     limit::Suppressed,
     lost::{LostLines, lost_lines},
+    report::{REPORT_FORMAT, format, report},
 };
 pub(crate) use self::{
     limit::{LimitedLine, LineLimit, PlaceLimit},
@@ -178,7 +180,7 @@ fn write_dropped(count: u64, out: &mut Vec<u8>) {
         message: &format!("log lines dropped count={count}"),
     };
     // Writing to memory does not fail.
-    let _ = line.write(FORMAT.get().copied().unwrap_or(Format::Text), out);
+    let _ = line.write(format(), out);
 }
 
 /// Logs a panic. The standard hook would block on standard error when nothing reads from it.

@@ -72,7 +72,7 @@ fn report(error: &CommandError) {
         CommandError::Reported => Ok(()),
         // Diagnostics may be long: a command-line tool waits for the reader of its output.
         CommandError::Program(text) => writeln!(io::stderr(), "{text}"),
-        error => log::print(&format!("towline: {error}\n")),
+        error => log::report(&error.to_string()),
     };
 }
 

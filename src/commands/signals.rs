@@ -51,7 +51,7 @@ pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
             ::log::info!("signal ignored, the process ends already");
         }
         ends.next().await;
-        let _ = log::print("towline: second signal: ended at once\n");
+        let _ = log::report("second signal: ended at once");
         log::flush();
         std::process::exit(EXIT_FAILURE.into());
     });

@@ -18,3 +18,15 @@ pub enum Format {
     /// One JSON object per line.
     Json,
 }
+
+// === impl Format ===
+
+impl Format {
+    /// The name in the settings.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}

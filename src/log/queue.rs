@@ -1,7 +1,5 @@
 //! Log lines that wait to be written, up to a fixed number of bytes.
 
-use super::lost::count_dropped;
-
 /// Maximum size of the lines in the queue, in bytes: about five thousand lines. That is more than a busy
 /// proxy logs during a short pause of its log reader, and small compared with the buffers of its sessions.
 /// The writer holds up to the same amount while it writes.
@@ -22,15 +20,16 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Appends text of whole lines, or counts them as dropped. A text longer than [`QUEUE_BYTES_MAX`] is
-    /// accepted if the queue is empty, because its memory is in use anyway.
-    pub(super) fn push(&mut self, text: &[u8]) {
+    /// accepted if the queue is empty, because its memory is in use anyway. Returns how many lines were dropped.
+    pub(super) fn push(&mut self, text: &[u8]) -> u64 {
         let is_full = !self.lines.is_empty() && self.lines.len() + text.len() > QUEUE_BYTES_MAX;
         if self.dropped > 0 || is_full {
             let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64;
             self.dropped += lines;
-            count_dropped(lines);
+            lines
         } else {
             self.lines.extend_from_slice(text);
+            0
         }
     }
 

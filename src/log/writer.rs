@@ -16,7 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::queue::Queue;
+use super::{
+    lost::{count_access_dropped, count_dropped},
+    queue::Queue,
+};
 
 /// The pause after a failed write: short enough to notice soon when a full disk has space again, long enough
 /// to cost nothing.
@@ -31,6 +34,8 @@ const KEPT_BYTES: usize = 64 * 1024;
 pub(crate) struct Writer {
     shared: Arc<LineExchange>,
     thread: Thread,
+    /// Counts lines that were dropped, for metrics.
+    count: fn(u64),
 }
 
 #[derive(Debug, Default)]
@@ -57,33 +62,40 @@ impl Writer {
     /// Creates a writer to standard error. `notice` appends the line that reports how many lines were
     /// dropped.
     pub(crate) fn stderr(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
-        Self::duplicate(&io::stderr(), notice)
+        Self::duplicate(&io::stderr(), notice, count_dropped)
     }
 
     /// Creates a writer to standard output. `notice` appends the line that reports how many lines were
     /// dropped.
     pub(crate) fn stdout(notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
-        Self::duplicate(&io::stdout(), notice)
+        Self::duplicate(&io::stdout(), notice, count_access_dropped)
     }
 
     /// Creates a writer to a duplicate of the descriptor of `stream`, because the standard library's streams
     /// have locks, which a blocked write would hold.
-    fn duplicate(stream: &impl AsFd, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
-        Self::start(File::from(stream.as_fd().try_clone_to_owned()?), notice)
+    fn duplicate(stream: &impl AsFd, notice: fn(u64, &mut Vec<u8>), count: fn(u64)) -> io::Result<Self> {
+        Self::start(File::from(stream.as_fd().try_clone_to_owned()?), notice, count)
     }
 
-    fn start(out: impl Write + Send + 'static, notice: fn(u64, &mut Vec<u8>)) -> io::Result<Self> {
+    fn start(
+        out: impl Write + Send + 'static,
+        notice: fn(u64, &mut Vec<u8>),
+        count: fn(u64),
+    ) -> io::Result<Self> {
         let shared = Arc::new(LineExchange::default());
         let writing = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("log writer".to_owned());
         let thread = thread.spawn(move || writing.run(out, notice))?;
-        Ok(Self { shared, thread: thread.thread().clone() })
+        Ok(Self { shared, thread: thread.thread().clone(), count })
     }
 
     /// Queues whole lines. Lines that do not fit are dropped and counted.
     pub(crate) fn print(&self, text: &[u8]) {
-        self.shared.state().queue.push(text);
+        let dropped = self.shared.state().queue.push(text);
         self.shared.queued.notify_one();
+        if dropped > 0 {
+            (self.count)(dropped);
+        }
     }
 
     /// Waits until everything is written, a write fails, or `limit` has passed.
@@ -207,7 +219,11 @@ mod tests {
     fn scripted() -> (Writer, Sender<io::Result<usize>>, Receiver<Vec<u8>>) {
         let (outcomes_in, outcomes) = channel();
         let (written, written_out) = channel();
-        (Writer::start(Scripted { outcomes, written }, notice).unwrap(), outcomes_in, written_out)
+        (
+            Writer::start(Scripted { outcomes, written }, notice, count_dropped).unwrap(),
+            outcomes_in,
+            written_out,
+        )
     }
 
     fn text(written: &Receiver<Vec<u8>>) -> String {

@@ -63,6 +63,7 @@ impl Metrics {
         output.gauge(&family::QUEUE, Some(server.global_budget.used()))?;
         output.gauge(&family::QUEUE_LIMIT, Some(server.global_budget.limit()))?;
         output.counter(&family::LOG_DROPPED, Some(lost.dropped))?;
+        output.counter(&family::ACCESS_DROPPED, Some(lost.access_dropped))?;
         output.counter(&family::LOG_SUPPRESSED, Some(lost.suppressed))?;
         let MissedLines { lost, skipped } = server.taps.missed();
         output.counter(&family::TAP_LOST, Some(lost))?;

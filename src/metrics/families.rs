@@ -86,6 +86,8 @@ families! {
     QUEUE_LIMIT = Gauge "towline_queue_limit_bytes" &[], "Bytes that all sessions together may hold.";
     LOG_DROPPED = Counter "towline_log_lines_dropped_total" &[],
         "Lines of the log that were dropped because its reader is too slow.";
+    ACCESS_DROPPED = Counter "towline_access_lines_dropped_total" &[],
+        "Lines of the access log that were dropped because its reader is too slow.";
     LOG_SUPPRESSED = Counter "towline_log_lines_suppressed_total" &[],
         "Lines of the log that were left out because many others say the same.";
     TAP_LOST = Counter "towline_tap_lost_total" &[],
