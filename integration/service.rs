@@ -149,6 +149,66 @@ fn a_new_process_takes_over_and_no_handshake_fails() {
     );
 }
 
+/// Its reports would hide that the new process no longer works.
+#[test]
+fn the_watchdog_of_the_old_process_ends_with_a_hand_over() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let env = [("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "20000")];
+    let [port, admin] = [Port::take(), Port::take()];
+    // The session stays, and its pings show that time passes in the old process.
+    let settings = settings(&upstream, port.addr())
+        .with(&format!("admin.bind = \"{}\"", admin.addr()))
+        .with(r#"drain.window = "1h""#)
+        .with(r#"listener.ws.ping_interval = "100ms""#)
+        .with(r#"listener.ws.ping_timeout = "1h""#);
+    let mut proxy = Proxy::start_with(&settings, &env);
+    let mut client = proxy.client();
+    assert_eq!(client.ask("hello"), "hello");
+    wait_for_state(&socket, "WATCHDOG=1");
+    proxy.signal("USR2");
+    let line = proxy.wait_log("handed over process=*");
+    let process = line.split_once("process=").unwrap().1.split(' ').next().unwrap().to_owned();
+    let signal = |name: &str| {
+        let kill = std::process::Command::new("kill").args(["-s", name, &process]).status();
+        assert!(kill.unwrap().success());
+    };
+    wait_for_state(&socket, &format!("MAINPID={process}"));
+    signal("STOP");
+    wait_for("the new process to stop", PATIENCE, || {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        stat.rsplit_once(") ").unwrap().1.starts_with('T')
+    });
+    socket.set_nonblocking(true).unwrap();
+    while socket.recv(&mut [0; 1024]).is_ok() {}
+    (0..5).for_each(|_| client.expect_ping());
+    assert!(socket.recv(&mut [0; 1024]).is_err(), "the old process reports that the service works");
+    signal("CONT");
+    signal("TERM");
+    drop(client);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+/// What collects the lines expects JSON.
+#[test]
+fn a_new_process_that_fails_writes_json_where_the_log_is_json() {
+    let upstream = TestUpstream::echo();
+    let port = Port::take();
+    let settings = settings(&upstream, port.addr()).with(r#"log.format = "json""#);
+    let proxy = Proxy::start(&settings).expect("hand-over failed").expect("ERROR");
+    proxy.rewrite(&settings.with("listener.ws.codec = \"wrong\""));
+    proxy.signal("USR2");
+    proxy.wait_log("hand-over failed reason=*the new process has ended; its own lines say why");
+    proxy.wait_log("\"level\":\"ERROR\"*1 error in the settings");
+    proxy.wait_log("\"level\":\"ERROR\"*listener.ws.codec");
+    for line in proxy.log() {
+        assert!(serde_json::from_str::<Value>(&line).is_ok(), "{line}");
+    }
+}
+
 #[test]
 fn a_new_process_that_fails_changes_nothing() {
     let upstream = TestUpstream::echo();

@@ -66,6 +66,7 @@ pub async fn run(
     let monitors = Rc::new(Monitors::start()?);
     let keepers = Rc::new(Keepers::start()?);
     actix_rt::spawn(adopt_configurations(Arc::clone(&shared)));
+    actix_rt::spawn(close_sessions(Arc::clone(&shared)));
     actix_rt::spawn(watch_configurations(Rc::clone(&monitors), Rc::clone(&keepers), Arc::clone(&shared)));
     let mut listeners = Listeners::default();
     let prepared = listeners.prepare(settings)?;
@@ -73,13 +74,15 @@ pub async fn run(
     let mut admin = AdminServer::start(settings, &shared, &requests.handle())?;
     listeners.apply(prepared, &shared, &workers);
     let mut reloader = Reloader::new(Arc::clone(&shared), requests, Arc::clone(&loaded), (numbers, sessions));
-    let _watchdog = Watchdog::start(workers.handles());
+    hand_over.watchdog = Watchdog::start(workers.handles());
     log_unused_sockets();
     let end = ordered(shutdown, &shared);
     let ended =
         serve(end, &mut reloader, &mut listeners, &mut admin, &workers, &status, &mut hand_over).await;
+    reloader.end();
     server::drain(&reloader.settings().drain, &registry).await;
     close(listeners.open, &status).await;
+    shared.close_orders.end("stopped");
     workers.stop();
     monitors.stop();
     keepers.stop();
@@ -187,6 +190,11 @@ async fn watch_configurations(monitors: Rc<Monitors>, keepers: Rc<Keepers>, shar
             return;
         }
     }
+}
+
+/// Carries out the orders of operators to close sessions.
+async fn close_sessions(shared: Arc<ServerState>) {
+    shared.close_orders.run().await;
 }
 
 /// Has the live sessions adopt each configuration. One that is replaced meanwhile is left out.

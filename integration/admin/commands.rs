@@ -119,9 +119,12 @@ fn errors_say_what_to_do() {
     failed(
         &["sessions", "list", "--state", "x"],
         &at,
-        1,
-        "takes starting, open, draining, closing (status 400)",
+        2,
+        "[possible values: starting, open, draining, closing]",
     );
+    failed(&["sessions", "list", "--sort", "x"], &at, 2, "[possible values: id, age, active, received,");
+    failed(&["sessions", "list", "--route", "x"], &at, 1, "no route \"x\"; known: route[1] (status 404)");
+    failed(&["sessions", "list", "--listener", "x"], &at, 1, "no listener \"x\"; known: ws (status 404)");
     failed(&["sessions", "show", "9:9"], &at, 1, "no session 9:9");
     failed(&["sessions", "close"], &at, 2, "give the ID of a session, a condition");
     failed(&["sessions", "close", "1:0"], &at, 1, "by --token-file or TOWLINE_TOKEN_FILE");

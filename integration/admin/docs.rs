@@ -31,6 +31,8 @@ fn the_commands_of_the_document_work() {
     for command in commands {
         let line = command.replace("127.0.0.1:9140", &admin);
         let line = line.replace("/etc/towline/admin.token", token_file().to_str().unwrap());
+        // The route of these settings has no name.
+        let line = line.replace("--route chat", "--route 'route[1]'");
         let shell = Command::new("sh")
             .args(["-c", &line])
             .env("PATH", &path)

@@ -1,7 +1,9 @@
 //! Tests of the admin server and of the commands that use it.
 
 mod access;
+mod closing;
 mod commands;
+mod connections;
 mod description;
 mod docs;
 mod invalid;

@@ -72,3 +72,44 @@ fn a_reload_needs_the_token() {
     nobody.act("/api/reload").expect_error(401, "token");
     assert_eq!(nobody.json("/api/reloads"), serde_json::json!({ "reloads": [] }));
 }
+
+/// Before, the request waited until it timed out, and the signal had no line.
+#[test]
+fn a_process_that_drains_refuses_to_reload() {
+    let upstream = TestUpstream::silent();
+    let settings = Settings::request(&upstream.url()).operated().with(r#"drain.grace = "1h""#);
+    let mut proxy = Proxy::start(&settings).expect("SIGHUP ignored");
+    let operator = Operator::new(proxy.admin()).with_token();
+    let mut client = proxy.client();
+    client.text("a");
+    upstream.conn(0).wait_messages(1);
+    proxy.signal("TERM");
+    proxy.wait_log("draining sessions=1");
+    operator.act("/api/reload").expect_error(409, "the process drains, its settings stay as they are");
+    proxy.signal("HUP");
+    proxy.wait_log("WARN *SIGHUP ignored: the process drains, its settings stay as they are");
+    upstream.conn(0).text("b");
+    assert_eq!(client.recv_text(), "b");
+    client.expect_closed(1001);
+    assert_eq!(proxy.exit_code(), Some(0));
+}
+
+#[test]
+fn the_configuration_shows_what_is_in_force_and_what_waits_for_the_next_start() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).operated().with("server.workers = 2");
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    let line = |start: &str| {
+        let body = operator.get("/api/configuration").body;
+        body.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("{body}")).to_owned()
+    };
+    let changed = settings.with("server.workers = 3").with("admin.allowed_hosts = [\"a.test\"]");
+    for _ in 0..2 {
+        proxy.reload(&changed);
+        assert!(line("workers").starts_with("workers = 2 "), "{}", line("workers"));
+        assert!(line("workers").contains("# until the next start, then 3, "), "{}", line("workers"));
+    }
+    proxy.reload(&changed.with("server.workers = 2"));
+    assert!(!line("workers").contains("until"), "{}", line("workers"));
+}

@@ -71,7 +71,6 @@ fn a_list_is_filtered() {
     assert_eq!(operator.json("/api/sessions")["sessions"][0]["claims"], json!({ "team": "a" }));
     for (query, expected) in [
         ("listener=ws", "1:0 1:1"),
-        ("listener=other", ""),
         ("route=route[1]&peer=127.0.0.0/8", "1:0 1:1"),
         ("peer=127.0.0.1", "1:0 1:1"),
         ("peer=10.0.0.0/8", ""),
@@ -88,6 +87,29 @@ fn a_list_is_filtered() {
     for mut client in clients {
         assert_eq!(client.expect_closed(1008), "closed by an operator");
     }
+}
+
+#[test]
+fn a_reload_changes_which_claims_of_live_sessions_are_shown() {
+    let upstream = TestUpstream::echo();
+    let settings = |claim: &str| {
+        Settings::request(&upstream.url())
+            .operated()
+            .with(r#"auth.partners.from = ["authorization"]"#)
+            .with(&format!("auth.partners.api_keys.keys = {}", KEYS.replace('\n', "")))
+            .on_route(r#"auth = ["partners"]"#)
+            .on_route(&format!("log_claims = [{claim:?}]"))
+    };
+    let proxy = Proxy::start(&settings("team"));
+    let operator = Operator::new(proxy.admin());
+    let mut client = Opening::new(proxy.addr()).header("Authorization", "Bearer test").open();
+    let claims = || operator.json("/api/sessions")["sessions"][0]["claims"].clone();
+    assert_eq!(claims(), json!({ "team": "a" }));
+    proxy.reload(&settings("level"));
+    wait_for("the new claim", PATIENCE, || claims() == json!({ "level": "1" }));
+    client.close(1000, "");
+    let line = proxy.wait_log("session closed session=1:0 *claim.level=1");
+    assert!(!line.contains("claim.team"), "{line}");
 }
 
 #[test]

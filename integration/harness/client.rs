@@ -216,6 +216,14 @@ impl Client {
         error_reply(&self.recv())
     }
 
+    /// Waits for the next ping. The pong is sent with the next read.
+    #[track_caller]
+    pub fn expect_ping(&mut self) {
+        let message = self.socket.read().expect("a ping");
+        assert!(matches!(message, Message::Ping(_)), "{message:?}");
+        self.pings += 1;
+    }
+
     /// Sends a ping, and waits for the pong.
     #[track_caller]
     pub fn ping(&mut self, payload: &[u8]) {

@@ -41,6 +41,16 @@ fn the_command_reports_what_the_server_refuses() {
     let refused = run(&["--token-file", token, "--where", "event.x =="]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("where:1:"), "{}", refused.stderr);
+    for (name, value, reason) in [
+        ("--session", "1:0", "no session 1:0: it has ended, or never was"),
+        ("--route", "x", "no route \"x\"; known: route[1]"),
+        ("--listener", "x", "no listener \"x\"; known: ws"),
+    ] {
+        let refused = run(&["--token-file", token, name, value]);
+        assert_eq!(refused.code, Some(1), "{name}");
+        assert!(refused.stderr.contains(reason), "{}", refused.stderr);
+    }
+    assert_eq!(run(&["--direction", "up"]).code, Some(2));
     let refused = run(&[]);
     assert!(refused.stderr.contains("this needs the operator's token"), "{}", refused.stderr);
     let missing = run(&["--token-file", "/nowhere"]);

@@ -31,6 +31,8 @@ fn the_commands_of_the_document_run() {
         |line: String| line.rsplit_once("address=").unwrap().1.split(' ').next().unwrap().to_owned();
     let admin = address(proxy.wait_log("listening admin address="));
     let listener = address(proxy.wait_log("listening listener=ws *address="));
+    // A tap of one session needs one that is open.
+    let first = Client::connect(listener.parse().unwrap());
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let traffic = {
         let (listener, stop) = (listener.parse().unwrap(), std::sync::Arc::clone(&stop));
@@ -63,6 +65,7 @@ fn the_commands_of_the_document_run() {
     assert!(run >= 5, "only {run} commands");
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     traffic.join().unwrap();
+    drop(first);
 }
 
 /// The lines that the document shows have the fields that the program writes.

@@ -33,7 +33,7 @@ use self::{
     state::FeedState,
     viewer::{MESSAGE_MAX, Viewer},
 };
-use super::{AdminState, error::ApiError, routes::page};
+use super::{AdminState, connections, error::ApiError, routes::page};
 
 /// Number of viewers at a time.
 const VIEWERS_MAX: usize = 16;
@@ -78,6 +78,7 @@ async fn open(
         let words = format!("the feed has {VIEWERS_MAX} viewers already");
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, words).into());
     };
+    connections::keep(&request);
     let (viewer, payload) = Viewer::new(Arc::clone(&admin.feed), seat, payload);
     WsResponseBuilder::new(viewer, &request, payload).frame_size(MESSAGE_MAX).start()
 }

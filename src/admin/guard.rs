@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::{
     AdminState,
     access::{self, Denied},
+    connections,
     error::ApiError,
     routes::ANSWER_TIME,
 };
@@ -63,7 +64,9 @@ pub(crate) async fn check_token(request: &HttpRequest, state: &AdminState) -> Re
         state.refusals.log_unusable(&error);
         Denied::Unreadable
     })?;
-    access::check_token(given, &token)
+    access::check_token(given, &token)?;
+    connections::keep(request);
+    Ok(())
 }
 
 /// Reads the token. The file may have changed since the start.

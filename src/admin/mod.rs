@@ -9,6 +9,7 @@
 //! | module | has |
 //! |---|---|
 //! | `server` | the sockets and the limits on connections |
+//! | `connections` | the open connections, and which one makes room for another |
 //! | `access` | who may use the server, as pure checks; `guard` applies them |
 //! | `routes` | the list of pages, and the limits on requests |
 //! | `error` | errors as JSON |
@@ -22,6 +23,7 @@
 pub mod access;
 mod api;
 mod client;
+mod connections;
 mod error;
 mod feed;
 mod guard;
@@ -57,8 +59,6 @@ pub struct AdminState {
     feed: Arc<feed::Feed>,
     /// Slots for questions to sessions.
     questions: Semaphore,
-    /// The slot of the order to close many sessions.
-    closing: Arc<Semaphore>,
 }
 
 // === impl AdminState ===
@@ -74,7 +74,6 @@ impl AdminState {
             refusals: guard::Refusals::default(),
             feed: feed::Feed::new(),
             questions: Semaphore::new(QUESTIONS_MAX),
-            closing: Arc::new(Semaphore::new(1)),
         }
     }
 

@@ -15,14 +15,15 @@ use actix_web::{
 };
 use socket2::SockRef;
 
-use super::{AdminState, feed, guard, health, routes};
+use super::{
+    AdminState,
+    connections::{self, CONNECTIONS_MAX, Connections},
+    feed, guard, health, routes,
+};
 use crate::{
     net::{self, Bind, Listening},
     settings,
 };
-
-/// Maximum number of connections. It is for a few operators, browsers and scrapers.
-const CONNECTIONS_MAX: usize = 256;
 
 /// Maximum time in which the head of a request arrives.
 const HEAD_TIME: Duration = Duration::from_secs(5);
@@ -81,11 +82,14 @@ pub fn serve(sockets: Vec<TcpListener>, state: AdminState) -> io::Result<Server>
                     .add((CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
                     .add((X_CONTENT_TYPE_OPTIONS, "nosniff")),
             )
+            .wrap(from_fn(connections::track))
             .configure(health::configure)
             .service(checked)
     };
+    let connections = Connections::new();
     let mut server = HttpServer::new(app)
         .workers(1)
+        .on_connect(move |stream, extensions| connections::accepted(&connections, stream, extensions))
         .max_connections(CONNECTIONS_MAX)
         .client_request_timeout(HEAD_TIME)
         .keep_alive(KEEP_ALIVE)

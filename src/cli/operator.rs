@@ -4,6 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
+/// The keys by which sessions are sorted.
+const SORTS: [&str; 10] =
+    ["id", "age", "active", "received", "sent", "bytes", "unsettled", "errored", "restarts", "gaps"];
+
 /// How to reach the admin server.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct AdminOptions {
@@ -49,6 +53,10 @@ pub enum SessionsCommand {
     },
     /// Close one session, or those that fit all conditions
     Close(CloseSessions),
+    /// Show the order that closes sessions
+    Closing,
+    /// Call off the order that closes sessions
+    Abort,
     /// Let the credential of a session's client expire later
     Renew(RenewSession),
 }
@@ -79,8 +87,8 @@ pub struct Conditions {
     /// Sessions of clients with this address, or in this network
     #[arg(long, value_name = "ADDR|NET")]
     pub peer: Option<String>,
-    /// Sessions in this state: starting, open, draining or closing
-    #[arg(long, value_name = "STATE")]
+    /// Sessions in this state
+    #[arg(long, value_name = "STATE", value_parser = ["starting", "open", "draining", "closing"])]
     pub state: Option<String>,
     /// Sessions of clients with this claim
     #[arg(long, value_name = "NAME=VALUE")]
@@ -93,8 +101,8 @@ pub struct ListSessions {
     /// Which sessions.
     #[command(flatten)]
     pub conditions: Conditions,
-    /// The order: id, age, active, received, sent, bytes, unsettled, errored, restarts or gaps
-    #[arg(long, value_name = "KEY", default_value = "id")]
+    /// The order
+    #[arg(long, value_name = "KEY", default_value = "id", value_parser = SORTS)]
     pub sort: String,
     /// At most this many, up to 1000
     #[arg(long, value_name = "N", default_value_t = 100)]

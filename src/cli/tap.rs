@@ -26,6 +26,9 @@ Examples:
 Opens a connection for each session of the record, sends its messages again, and compares what comes back.
 Exits with 1 if anything differs.";
 
+/// Where a tap sees messages.
+const DIRECTIONS: [&str; 5] = ["from_client", "to_upstream", "from_upstream", "to_client", "outcome"];
+
 /// The options of `towline tap`.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct Tap {
@@ -41,9 +44,9 @@ pub struct Tap {
     /// Only sessions of this listener
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
-    /// Only these directions: from_client, to_upstream, from_upstream, to_client, outcome
-    #[arg(long, value_name = "NAMES")]
-    pub direction: Option<String>,
+    /// Only these directions, with commas between them
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = DIRECTIONS)]
+    pub direction: Vec<String>,
     /// Only messages for which this expression is true; it sees event, $ and $tap
     #[arg(long = "where", value_name = "EXPR")]
     pub condition: Option<String>,

@@ -21,6 +21,8 @@ pub(super) fn sessions(options: &Sessions) -> Result<(), CommandError> {
         SessionsCommand::List(list) => (server.get(&path_of_list(list))?, text_of_list),
         SessionsCommand::Show { id } => (server.get(&format!("/api/sessions/{}", segment(id)))?, text_of_one),
         SessionsCommand::Close(close) => (close_sessions(&server, close)?, text_of_close),
+        SessionsCommand::Closing => (server.get("/api/sessions/closing")?, text_of_order),
+        SessionsCommand::Abort => (server.post("/api/sessions/closing/abort", &json!({}))?, text_of_abort),
         SessionsCommand::Renew(RenewSession { id, subject, time }) => {
             let body = json!({ "subject": subject, "seconds": time.as_secs() });
             (server.post(&format!("/api/sessions/{}/renew", segment(id)), &body)?, text_of_renewal)
@@ -180,6 +182,29 @@ fn text_of_close(answer: &Value) -> String {
         Some(seconds) => format!("{} being closed within {}\n", matched(), duration(seconds.ceil())),
         None => "the session is being closed\n".to_owned(),
     }
+}
+
+fn text_of_order(answer: &Value) -> String {
+    let order = &answer["order"];
+    if order.is_null() {
+        return "no order to close sessions is in progress\n".to_owned();
+    }
+    let key = |key: &str| text(&order[key]);
+    let rest = duration(order["seconds"].as_f64().unwrap_or_default().ceil());
+    format!(
+        "{} of {} closed, {} ended otherwise, {} left for {rest} at {} a second, code {}, reason {}\n",
+        key("closed"),
+        counted(&order["matched"], "session", "sessions"),
+        key("ended"),
+        key("left"),
+        key("rate"),
+        key("code"),
+        visible(&key("reason")),
+    )
+}
+
+fn text_of_abort(answer: &Value) -> String {
+    format!("{} open\n", counted(&answer["sessions"], "session stays", "sessions stay"))
 }
 
 fn text_of_renewal(answer: &Value) -> String {

@@ -97,11 +97,12 @@ fn version() -> String {
 
 fn query(options: &Tap) -> String {
     let mut query = Serializer::new(String::new());
+    let direction = (!options.direction.is_empty()).then(|| options.direction.join(","));
     let texts = [
         ("session", &options.session),
         ("route", &options.route),
         ("listener", &options.listener),
-        ("direction", &options.direction),
+        ("direction", &direction),
         ("where", &options.condition),
     ];
     for (name, value) in texts {

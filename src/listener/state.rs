@@ -24,7 +24,7 @@ use crate::{
     figures::{Cells, FailureLog},
     flow::GlobalBudget,
     net::{Network, tune_listening},
-    server::{Configurations, Registry},
+    server::{CloseOrders, Configurations, Registry},
     settings::{Listener, Settings},
     tap::Taps,
     traces::Tracer,
@@ -50,6 +50,8 @@ pub struct ServerState {
     pub failures: Arc<FailureLog>,
     /// Notified when an operator ends the process.
     pub shutdown: Notify,
+    /// The order of an operator to close sessions.
+    pub close_orders: CloseOrders,
     /// The time from the start of a drain until the sessions that are left are closed, in milliseconds.
     drain_time: AtomicU64,
     /// The open taps.
@@ -108,6 +110,7 @@ impl ServerState {
             refusals: RefusalCounts::default(),
             failures: Arc::default(),
             shutdown: Notify::new(),
+            close_orders: CloseOrders::new(Arc::clone(&registry)),
             drain_time: AtomicU64::new(drain_time(settings)),
             taps: Arc::default(),
             tracer: settings.traces.as_ref().map(|config| Tracer::new(Arc::clone(config))),

@@ -1,6 +1,6 @@
 //! Handing the listening sockets to a new process, on SIGUSR2.
 
-use std::{io, net::TcpListener, pin::Pin, time::Duration};
+use std::{io, net::TcpListener, path::PathBuf, pin::Pin, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -8,7 +8,12 @@ use tokio::{
 };
 
 use super::listeners::Listeners;
-use crate::{listener::OpenSocket, log::Quoted, server::Status, service::Successor};
+use crate::{
+    listener::OpenSocket,
+    log::Quoted,
+    server::Status,
+    service::{self, Successor, Watchdog},
+};
 
 /// How long handshakes that this process has begun may take before it drains.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -16,9 +21,14 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// Starts a new process on SIGUSR2, one at a time.
 pub(super) struct HandOver {
     requests: Signal,
+    /// The program that is started.
+    program: PathBuf,
     starting: Option<Pin<Box<dyn Future<Output = io::Result<u32>>>>>,
     /// Whether a new process starts when the reload in progress has ended.
     is_waiting: bool,
+    /// Reports to the service manager until the new process is the service: reports of this process would hide that the
+    /// new one no longer works.
+    pub(super) watchdog: Option<Watchdog>,
 }
 
 /// What has happened.
@@ -35,7 +45,9 @@ impl HandOver {
     /// # Errors
     /// When the signal cannot be handled.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { requests: signal(SignalKind::user_defined2())?, starting: None, is_waiting: false })
+        let requests = signal(SignalKind::user_defined2())?;
+        let program = service::program();
+        Ok(Self { requests, program, starting: None, is_waiting: false, watchdog: None })
     }
 
     /// Whether a new process starts. Its settings and sockets are fixed, so the settings are not reloaded meanwhile.
@@ -80,14 +92,17 @@ impl HandOver {
     pub(super) fn take(&mut self, step: Step, listeners: &Listeners, admin: &[TcpListener]) -> Option<u32> {
         match step {
             Step::Requested => self.begin(listeners, admin),
-            Step::Started(Ok(process)) => return Some(process),
+            Step::Started(Ok(process)) => {
+                self.watchdog = None;
+                return Some(process);
+            }
             Step::Started(Err(error)) => log_failed(&error),
         }
         None
     }
 
     fn begin(&mut self, listeners: &Listeners, admin: &[TcpListener]) {
-        match shared(listeners, admin).and_then(Successor::start) {
+        match shared(listeners, admin).and_then(|sockets| Successor::start(&self.program, sockets)) {
             Ok(successor) => {
                 log::info!("hand-over begins process={}", successor.id());
                 self.starting = Some(Box::pin(successor.ready()));

@@ -1,5 +1,5 @@
-//! The state of the process that all listeners share: live sessions, the configuration, and the drain
-//! (guarantee C9).
+//! The state of the process that all listeners share: live sessions, the configuration, the order to close sessions, and
+//! the drain (guarantee C9).
 //!
 //! ```text
 //! listener ─► registry ◄─ drain
@@ -10,6 +10,7 @@
 //!
 //! Listeners and admin pages use this module, and it uses neither; [`run`](crate::run::run()) connects them.
 
+mod close_orders;
 mod configuration;
 mod drain;
 mod registry;
@@ -17,6 +18,7 @@ mod status;
 mod workers;
 
 pub use self::{
+    close_orders::{CloseManner, CloseOrders, CloseProgress, OrderInProgress},
     configuration::{Configuration, Configurations},
     drain::{Order, drain},
     registry::{Registration, Registry, SessionId, SessionIdError, SessionInfo, SessionState, Stage},

@@ -210,6 +210,11 @@ impl Registry {
         found
     }
 
+    /// Whether any live session is one that `is_it` wants, which is quick as in [`Registry::pick`].
+    pub fn has(&self, is_it: impl Fn(&SessionInfo) -> bool) -> bool {
+        self.parts.iter().any(|part| lock(part).sessions.values().any(|session| is_it(&session.info)))
+    }
+
     /// A live session.
     pub fn session(&self, id: SessionId) -> Option<(SessionInfo, SessionState)> {
         self.part(id).sessions.get(&id).map(|session| session.describe())
@@ -244,6 +249,7 @@ impl Registration {
         let before = (
             mem::replace(&mut entry.info.listener, Arc::clone(listener)),
             mem::replace(&mut entry.info.route, Arc::clone(route)),
+            entry.info.known.as_mut().map(|known| known.adopt(route)),
         );
         // Dropped after the lock is released, as below.
         drop(part);

@@ -5,6 +5,6 @@ mod successor;
 mod watchdog;
 
 pub use self::{
-    successor::{Successor, report_ready},
+    successor::{Successor, program, report_ready},
     watchdog::Watchdog,
 };

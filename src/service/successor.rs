@@ -6,10 +6,12 @@
 
 use std::{
     env,
+    ffi::OsStr,
     fs::File,
     io::{self, PipeReader, Read, Write},
     net::TcpListener,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -17,6 +19,8 @@ use std::{
 use actix_rt::task::spawn_blocking;
 use command_fds::{CommandFdExt, FdMapping};
 use tokio::time::timeout;
+
+use crate::log;
 
 /// The first descriptor that is passed, as sd_listen_fds(3) defines.
 const FIRST: i32 = 3;
@@ -36,26 +40,45 @@ pub struct Successor {
 /// A process that is killed unless it is released.
 struct Starting(Option<Child>);
 
+/// The path at which this program is, and at which a newer one may be later. Call it at the start of the process.
+pub fn program() -> PathBuf {
+    let name = env::args_os().next().unwrap_or_default();
+    program_at(&name, env::var_os("PATH").as_deref(), env::current_exe().ok())
+}
+
+/// The path of the program that was started under this name. A name without a slash was looked for in the folders of
+/// `path`. Later they may have another program of that name, so the place is looked up now, and compared with the program
+/// that runs. A link to it stays one, because it may lead to a newer program later.
+fn program_at(name: &OsStr, path: Option<&OsStr>, running: Option<PathBuf>) -> PathBuf {
+    let named = PathBuf::from(name);
+    if name.as_bytes().contains(&b'/') {
+        return named;
+    }
+    let Some(running) = running else { return named };
+    let is_running = |file: &PathBuf| file.canonicalize().is_ok_and(|file| file == running);
+    let mut found = path.into_iter().flat_map(env::split_paths).map(|folder| folder.join(&named));
+    found.find(is_running).unwrap_or(running)
+}
+
 // === impl Successor ===
 
 impl Successor {
-    /// Starts the program again, with these sockets.
+    /// Starts the program at this path with the same arguments, and with these sockets.
     ///
     /// # Errors
     /// When the process cannot be started.
-    pub fn start(sockets: Vec<TcpListener>) -> io::Result<Self> {
-        let mut arguments = env::args_os();
-        let program = arguments.next().ok_or_else(|| io::Error::other("the program has no name"))?;
+    pub fn start(program: &Path, sockets: Vec<TcpListener>) -> io::Result<Self> {
         let (ready, report) = io::pipe()?;
         let count = sockets.len();
         let passed = sockets.into_iter().map(OwnedFd::from).chain([OwnedFd::from(report)]);
         let mappings = passed.zip(FIRST..).map(|(parent_fd, child_fd)| FdMapping { parent_fd, child_fd });
         let mut command = Command::new(program);
         command
-            .args(arguments)
+            .args(env::args_os().skip(1))
             .stdin(Stdio::null())
             .env("LISTEN_FDS", count.to_string())
             .env(READY, (FIRST as usize + count).to_string())
+            .env(log::REPORT_FORMAT, log::format().name())
             // They name this process, or what systemd has passed to it.
             .env_remove("LISTEN_PID")
             .env_remove("LISTEN_FDNAMES")
@@ -108,4 +131,35 @@ pub fn report_ready() -> io::Result<()> {
         return Ok(());
     };
     File::options().write(true).open(format!("/dev/fd/{descriptor}"))?.write_all(&[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_slash_is_looked_up_at_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let at = |name: &str| folder.join(name);
+        for name in ["version1", "other", "links"] {
+            fs::create_dir(at(name)).unwrap();
+        }
+        let (running, other) = (at("version1/towline"), at("other/towline"));
+        fs::write(&running, "1").unwrap();
+        fs::write(&other, "other").unwrap();
+        symlink(&running, at("links/towline")).unwrap();
+        let found = |name: &str, folders: &[&str]| {
+            let path = env::join_paths(folders.iter().map(|name| at(name))).unwrap();
+            program_at(OsStr::new(name), Some(&path), Some(running.clone()))
+        };
+        assert_eq!(found("towline", &["other", "version1"]), running);
+        assert_eq!(found("towline", &["other", "links"]), at("links/towline"), "a link stays one");
+        assert_eq!(found("towline", &["other"]), running);
+        assert_eq!(found("-another-name", &["version1"]), running);
+        assert_eq!(found("./towline", &["version1"]), Path::new("./towline"));
+        assert_eq!(program_at(OsStr::new("towline"), None, None), Path::new("towline"));
+    }
 }

@@ -188,6 +188,21 @@ impl TapFilter {
             && self.route.as_ref().is_none_or(|route| *route == session.route)
     }
 
+    /// The only session that is wanted, by the first two parts of its event ids.
+    pub fn session(&self) -> Option<(u32, u64)> {
+        self.session
+    }
+
+    /// The only listener that is wanted.
+    pub fn listener(&self) -> Option<&str> {
+        self.listener.as_deref()
+    }
+
+    /// The only route that is wanted.
+    pub fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
     /// Whether lines of this direction are wanted.
     pub fn wants(&self, direction: Direction) -> bool {
         self.directions.is_empty() || self.directions.contains(&direction)

@@ -3,6 +3,7 @@
 mod actions;
 mod description;
 mod events;
+mod names;
 mod process;
 mod reloads;
 mod sessions;

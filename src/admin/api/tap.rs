@@ -18,9 +18,11 @@ use actix_web::{
 use bytes::Bytes;
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep};
 
+use super::names;
 use crate::{
     admin::{AdminState, error::ApiError, guard},
     listener::ServerState,
+    server::SessionId,
     tap::{TapReader, TapRequest},
 };
 
@@ -57,6 +59,10 @@ pub(super) async fn tap(
     let redaction = configuration.tap_redaction().ok_or_else(off)?;
     let wanted = TapRequest::parse(request.query_string());
     let wanted = wanted.map_err(|error| ApiError::invalid(error.to_string()))?;
+    names::check(&state.server, wanted.filter.listener(), wanted.filter.route())?;
+    if let Some((listener, number)) = wanted.filter.session() {
+        names::check_session(&state.server, SessionId { listener, number })?;
+    }
     let has_payloads = wanted.payload.is_some();
     let reader = state.server.taps.open(wanted, Arc::clone(redaction));
     let reader = reader.map_err(|error| ApiError::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()))?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
-    actions::{body, log_action},
+    actions::{Plain, body, log_action},
     sessions::time,
 };
 use crate::{
@@ -48,11 +48,6 @@ struct Move {
     count: Option<usize>,
     rate: Option<u32>,
 }
-
-/// An order that has no parameters.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Plain {}
 
 /// Adds the pages.
 pub(super) fn configure(routes: &mut web::ServiceConfig) {

@@ -1,23 +1,21 @@
 //! Closes sessions.
 
-use std::{sync::Arc, time::Duration};
-
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
-use serde_json::json;
-use tokio::{sync::OwnedSemaphorePermit, time::interval};
+use serde_json::{Value, json};
 
 use super::{
     filter::{Claims, Conditions},
     show::find_running,
+    time,
 };
 use crate::{
     admin::{
         AdminState,
-        api::actions::{body, log_action},
+        api::actions::{Plain, body, log_action, object},
         error::ApiError,
     },
-    server::{Registry, SessionId, SessionState},
+    server::{CloseManner, CloseProgress},
     session::Control,
     wire::CloseFrame,
 };
@@ -37,9 +35,6 @@ const RATE: u32 = 200;
 /// Maximum number of sessions that are closed per second.
 const RATE_MAX: u32 = 10_000;
 
-/// The time between two groups of closes.
-const STEP: Duration = Duration::from_millis(50);
-
 /// How to close a session.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +47,7 @@ pub(super) struct One {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Many {
-    #[serde(default, rename = "where")]
+    #[serde(default, rename = "where", deserialize_with = "object")]
     conditions: Conditions,
     /// Whether an order without conditions is meant.
     #[serde(default)]
@@ -93,7 +88,7 @@ pub(super) async fn close_one(
     Ok(HttpResponse::Accepted().json(json!({ "matched": 1 })))
 }
 
-/// Closes many sessions, at a pace. The answer comes before the last one is closed.
+/// Orders to close many sessions, at a pace. The answer comes before the last one is closed.
 pub(super) async fn close_many(
     state: web::Data<AdminState>,
     request: HttpRequest,
@@ -109,39 +104,46 @@ pub(super) async fn close_many(
         let text = "takes conditions in `where`, or `all`: true for all sessions, not both";
         return Err(ApiError::invalid(text));
     }
-    let filter = conditions.check(Claims::All)?;
-    let busy = "another order to close sessions is in progress";
-    let slot = Arc::clone(&state.closing).try_acquire_owned();
-    let slot = slot.map_err(|_| ApiError::new(StatusCode::CONFLICT, busy))?;
-    let registry = Arc::clone(&state.server.registry);
-    let ids = registry.pick(|info, stage| filter.takes(info, stage).then_some(info.id));
-    let detail = format!("code={} reason={} sessions={} rate={rate}", frame.code, frame.reason, ids.len());
-    log_action(&request, "close", "sessions", &detail);
+    let filter = conditions.check(&state.server, Claims::All)?;
+    let ids = state.server.registry.pick(|info, stage| filter.takes(info, stage).then_some(info.id));
     let matched = ids.len();
-    actix_web::rt::spawn(close_paced(registry, ids, frame, rate, slot));
+    let detail = format!("code={} reason={} sessions={matched} rate={rate}", frame.code, frame.reason);
+    let given = state.server.close_orders.give(ids, CloseManner { frame, rate });
+    given.map_err(|error| ApiError::new(StatusCode::CONFLICT, error.to_string()))?;
+    log_action(&request, "close", "sessions", &detail);
     let seconds = matched as f64 / f64::from(rate);
     Ok(HttpResponse::Accepted().json(json!({ "matched": matched, "seconds": seconds })))
 }
 
-/// Closes these sessions, at most `rate` a second. Those that have ended meanwhile are passed over.
-async fn close_paced(
-    registry: Arc<Registry>,
-    ids: Vec<SessionId>,
-    frame: CloseFrame,
-    rate: u32,
-    _slot: OwnedSemaphorePermit,
-) {
-    let steps_a_second = STEP.as_secs_f64().recip();
-    let per_step = (f64::from(rate) / steps_a_second).max(1.0) as usize;
-    // A low rate has fewer than one session a step.
-    let pause = Duration::from_secs_f64(per_step as f64 / f64::from(rate));
-    let mut ticks = interval(pause);
-    for ids in ids.chunks(per_step) {
-        ticks.tick().await;
-        for (_, session) in ids.iter().filter_map(|id| registry.session(*id)) {
-            if let SessionState::Running(control) = session {
-                control.notify(Control::Close(frame.clone()));
-            }
-        }
-    }
+/// Shows the order in progress.
+pub(super) async fn show(state: web::Data<AdminState>) -> HttpResponse {
+    let order = state.server.close_orders.progress().as_ref().map(row);
+    HttpResponse::Ok().json(json!({ "order": order }))
+}
+
+/// Calls off the order in progress. The sessions that it has not closed stay open.
+pub(super) async fn abort(
+    state: web::Data<AdminState>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let Plain {} = body(payload).await?;
+    let left = state.server.close_orders.end("aborted").map_or(0, |progress| progress.left);
+    log_action(&request, "abort", "sessions", &format!("sessions={left}"));
+    Ok(HttpResponse::Accepted().json(json!({ "sessions": left })))
+}
+
+fn row(progress: &CloseProgress) -> Value {
+    let CloseProgress { manner: CloseManner { frame, rate }, since, matched, closed, ended, left } = progress;
+    json!({
+        "code": frame.code,
+        "reason": &*frame.reason,
+        "rate": rate,
+        "since": time(*since),
+        "matched": matched,
+        "closed": closed,
+        "ended": ended,
+        "left": left,
+        "seconds": *left as f64 / f64::from(*rate),
+    })
 }

@@ -6,8 +6,9 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use crate::{
-    admin::error::ApiError,
+    admin::{api::names, error::ApiError},
     figures::SessionPhase,
+    listener::ServerState,
     server::{SessionInfo, Stage},
     session::KnownClient,
 };
@@ -68,8 +69,9 @@ impl Conditions {
     }
 
     /// Checks the conditions.
-    pub(super) fn check(self, claims: Claims) -> Result<Filter, ApiError> {
+    pub(super) fn check(self, server: &ServerState, claims: Claims) -> Result<Filter, ApiError> {
         let Self { listener, route, peer, state, claim } = self;
+        names::check(server, listener.as_deref(), route.as_deref())?;
         if let Some(state) = state.as_deref().filter(|state| !STATES.contains(state)) {
             let text = format!("state = {state:?}: takes {}", STATES.join(", "));
             return Err(ApiError::invalid(text));

@@ -94,7 +94,7 @@ pub(super) async fn list(
         return Err(ApiError::invalid(format!("limit = {limit}: takes 1 to {PAGE_MAX}")));
     }
     let conditions = Conditions { listener, route, peer, state: phase, claim };
-    let filter = conditions.check(Claims::Shown)?;
+    let filter = conditions.check(&state.server, Claims::Shown)?;
     let (sort, now) = (sort.unwrap_or(Sort::Id), Instant::now());
     let registry = &state.server.registry;
     let mut found = registry.pick(|info, stage| {

@@ -17,6 +17,8 @@ pub(super) fn configure(routes: &mut web::ServiceConfig) {
     routes
         .service(page("/api/sessions", list::list))
         .service(action("/api/sessions/close", close::close_many))
+        .service(page("/api/sessions/closing", close::show))
+        .service(action("/api/sessions/closing/abort", close::abort))
         .service(page("/api/sessions/{id}", show::show))
         .service(action("/api/sessions/{id}/close", close::close_one))
         .service(action("/api/sessions/{id}/renew", renew::renew));

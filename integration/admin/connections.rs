@@ -1,0 +1,31 @@
+//! Tests of connections to the admin server that nobody uses.
+
+use super::*;
+
+/// More connections than the admin server has at a time.
+const MANY: usize = 300;
+
+/// Before, the health pages and all others waited until the idle connections had timed out.
+#[test]
+fn idle_connections_shut_nobody_out() {
+    const CLOSED: &str = "admin connection closed, too many are open";
+    let upstream = TestUpstream::echo();
+    let (proxy, operator) = operated(&upstream);
+    let proxy = proxy.expect(CLOSED);
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.admin());
+    let mut first = Raw::connect(proxy.admin());
+    first.write(request.as_bytes());
+    let head = first.head();
+    assert_eq!((head.status(), first.body(&head).as_str()), (200, "ok\n"));
+    let mut idle: Vec<_> = (0..MANY).map(|_| Raw::connect(proxy.admin())).collect();
+    proxy.wait_log(&format!("{CLOSED} peer=127.0.0.1*"));
+    assert_eq!(get(proxy.admin(), "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(operator.json("/api/sessions")["total"], 0);
+    assert_eq!(operator.act("/api/sessions/closing/abort").status, 202);
+    // The oldest one was closed for the others, without an answer.
+    assert_eq!(first.rest().0, b"");
+    // The last one is open.
+    let last = idle.last_mut().unwrap();
+    last.write(request.as_bytes());
+    assert_eq!(last.head().status(), 200);
+}
