@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts the instructions that the proxy executes for one message, with callgrind.
+"""Counts the instructions that the proxy executes for one message or one session, with callgrind.
 
 usage: benches/callgrind.py TOWLINE [--check | --write | --centres | --functions [COUNT]] [SCENARIO...]
 
@@ -7,7 +7,8 @@ Counts are almost the same on a busy machine and on an idle one, so they show a 
 script is the client and the upstream at once. In one round, each client sends its messages in one write, the upstream
 reads all of them and answers them in one write per connection, and the clients read all answers. Each scenario runs twice,
 with N and 2N rounds; the difference divided by the messages in N rounds is the cost of one message there and back.
-Start, handshakes and end are in both runs, so they cancel out.
+Start, handshakes and end are in both runs, so they cancel out. In the scenario `churn`, each round opens sessions, exchanges
+one message in each, and closes them, so the result is the cost of a session.
 
   --check      compare with benches/callgrind.json, and fail if a count exceeds it by more than the tolerance there
   --write      write the counts to benches/callgrind.json
@@ -24,7 +25,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 BASELINE = os.path.join(HERE, "callgrind.json")
 DEADLINE = 120
 # name: connections, messages in flight of each, bytes of a message, rounds in the shorter run
-SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6)}
+SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6), "churn": (16, 1, 64, 10)}
 # The parts of the proxy, by the names of functions. The first match counts.
 CENTRES = {
     "frames to messages": r"decoder|Decoder|Header::parse|apply_mask|bytes_mut|ReadBuffer|poll_next|core::slice::<impl",
@@ -36,6 +37,9 @@ CENTRES = {
     "rest": "",
 }
 MASK = b"\x12\x34\x56\x78"
+# Close frames with the code 1000, of a server and of a client.
+CLOSE = b"\x88\x02\x03\xe8"
+CLOSE_MASKED = b"\x88\x82" + MASK + bytes(byte ^ key for byte, key in zip(CLOSE[2:], MASK))
 
 
 def payload(connection, size):
@@ -144,14 +148,35 @@ def run_rounds(process, pairs, window, size, rounds):
                 sys.exit("the client got another message")
 
 
+def run_churn(process, open_pair, connections, size, rounds):
+    for _ in range(rounds):
+        pairs = [open_pair() for _ in range(connections)]
+        run_rounds(process, pairs, 1, size, 1)
+        close_sessions(process, pairs)
+
+
+def close_sessions(process, pairs):
+    """Closes sessions by their clients. Each server ends its TCP connection first."""
+    send_all(process, [(client, CLOSE_MASKED) for client, _ in pairs])
+    for _, upstream in pairs:
+        receive(upstream, len(CLOSE_MASKED))
+    send_all(process, [(upstream, CLOSE) for _, upstream in pairs])
+    for client, upstream in pairs:
+        upstream.close()
+        receive(client, len(CLOSE))
+        while client.recv(4096):
+            pass
+        client.close()
+
+
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as server:
         return server.getsockname()[1]
 
 
-def count(program, scenario, rounds, folder):
+def count(program, name, rounds, folder):
     """Runs the scenario. Returns the file with the counts."""
-    connections, window, size, _ = scenario
+    connections, window, size, _ = SCENARIOS[name]
     port, out = free_port(), os.path.join(folder, f"out.{rounds}")
     with socket.create_server(("127.0.0.1", 0), backlog=connections) as server:
         server.settimeout(DEADLINE)
@@ -164,14 +189,13 @@ def count(program, scenario, rounds, folder):
         with open(os.path.join(folder, "log"), "wb") as log:
             process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
         try:
-            pairs = [open_client(port, server, process) for _ in range(connections)]
-            run_rounds(process, pairs, window, size, rounds)
-            for client, upstream in pairs:
-                client.close()
-                # What the proxy sends as it ends the session.
-                while upstream.recv(4096):
-                    pass
-                upstream.close()
+            open_pair = lambda: open_client(port, server, process)
+            if name == "churn":
+                run_churn(process, open_pair, connections, size, rounds)
+            else:
+                pairs = [open_pair() for _ in range(connections)]
+                run_rounds(process, pairs, window, size, rounds)
+                close_sessions(process, pairs)
             process.send_signal(signal.SIGTERM)
             process.wait(DEADLINE)
         finally:
@@ -203,19 +227,19 @@ def by_centre(costs):
     return sums
 
 
-def measure(program, scenario, top, has_centres):
-    connections, window, _, rounds = scenario
+def measure(program, name, top, has_centres):
+    connections, window, _, rounds = SCENARIOS[name]
     messages = connections * window * rounds
     with tempfile.TemporaryDirectory() as folder:
-        outs = [count(program, scenario, factor * rounds, folder) for factor in (1, 2)]
+        outs = [count(program, name, factor * rounds, folder) for factor in (1, 2)]
         few, many = map(total, outs)
         if top or has_centres:
             before, after = map(functions, outs)
             costs = {name: (cost - before.get(name, 0)) / messages for name, cost in after.items()}
-            for name, cost in sorted(costs.items(), key=lambda item: -item[1])[:top]:
-                print(f"{cost:10.1f}  {name}")
-            for name, cost in by_centre(costs).items() if has_centres else ():
-                print(f"{cost:10.0f}  {name}")
+            for function, cost in sorted(costs.items(), key=lambda item: -item[1])[:top]:
+                print(f"{cost:10.1f}  {function}")
+            for centre, cost in by_centre(costs).items() if has_centres else ():
+                print(f"{cost:10.0f}  {centre}")
         return round((many - few) / messages)
 
 
@@ -232,8 +256,8 @@ def main():
     top = top if "--functions" in arguments else 0
     counts = {}
     for name in names:
-        counts[name] = measure(program, SCENARIOS[name], top, "--centres" in arguments)
-        print(f"{name}: {counts[name]} instructions per message", flush=True)
+        counts[name] = measure(program, name, top, "--centres" in arguments)
+        print(f"{name}: {counts[name]} instructions per {'session' if name == 'churn' else 'message'}", flush=True)
     with open(BASELINE) as file:
         baseline = json.load(file)
     if "--write" in arguments:
