@@ -26,7 +26,7 @@ impl Upstream {
 
     /// The number of sessions of each endpoint, by its id, whose ordered moves have not begun.
     pub fn ordered_moves(&self) -> HashMap<u64, usize> {
-        self.shared.moves().ordered()
+        self.shared.moves().ordered(Instant::now())
     }
 
     /// Has the sessions of an endpoint leave it, at `rate` a second or at the pace of the settings. It takes no more

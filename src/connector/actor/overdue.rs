@@ -21,7 +21,8 @@ impl Connector {
         }
     }
 
-    /// Makes overdue events fail, and ends the connection when it must be replaced.
+    /// Makes overdue events fail, and ends the connection when it must be replaced. A connector with a journal has none,
+    /// because a journal needs a stream.
     pub(super) fn expire(&mut self) {
         let now = Instant::now();
         let late = |limit| Failure::connection(FailureKind::NoReply(limit), "");

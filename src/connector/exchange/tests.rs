@@ -119,6 +119,18 @@ fn a_stream_settles_written_events_and_remembers_the_last() {
     );
 }
 
+/// A journal needs a stream, so that no event fails outside of it while its connector has it.
+#[test]
+fn nothing_is_overdue_in_a_stream() {
+    let now = Instant::now();
+    let mut exchange = exchange(Stream);
+    send(&mut exchange, 0..9);
+    exchange.written(now);
+    let late = now + TIMEOUT * 100;
+    assert!(exchange.expire(late).is_empty() && !exchange.must_be_replaced(late));
+    assert_eq!((exchange.next_deadline(), exchange.len()), (None, 8));
+}
+
 #[test]
 fn the_end_distinguishes_written_from_queued_events() {
     let now = Instant::now();

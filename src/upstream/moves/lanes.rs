@@ -114,9 +114,9 @@ impl Lanes {
         self.all().any(|(_, _, lane)| lane.due.first().is_some_and(|(_, first)| *first == id))
     }
 
-    /// The sessions that will move.
-    pub(super) fn due(&self) -> impl Iterator<Item = u64> {
-        self.all().flat_map(|(_, _, lane)| lane.due.iter().map(|(_, id)| *id))
+    /// The sessions that move by this time, as far as the paces allow.
+    pub(super) fn due(&self, by: Instant) -> impl Iterator<Item = u64> {
+        self.all().flat_map(move |(_, _, lane)| lane.due.range(..=(by, u64::MAX)).map(|(_, id)| *id))
     }
 
     /// Which session may move at `now`, when `rate` is that of the settings: at most as many begin in a second, and are in

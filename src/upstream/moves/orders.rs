@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use super::{Cause, Entry, LaneId, Moves, Wish};
+use super::{Cause, Entry, LaneId, Moves, PASS, Wish};
 use crate::upstream::Endpoint;
 
 /// The moves of the sessions of one endpoint.
@@ -94,10 +94,10 @@ impl<S: Clone> Moves<S> {
     // --- Questions
 
     /// The number of sessions of each endpoint, by its id, whose moves an operator has ordered and that have not begun.
-    pub fn ordered(&self) -> HashMap<u64, usize> {
+    pub fn ordered(&self, now: Instant) -> HashMap<u64, usize> {
         let mut counts = HashMap::new();
-        // Most of the time no session is due, and the others need not be looked at.
-        let due = self.lanes.due().filter_map(|id| self.entries.get(&id));
+        // Most of the time no session is due, and the others need not be looked at. One that is busy is due after a pass.
+        let due = self.lanes.due(now + PASS).filter_map(|id| self.entries.get(&id));
         let is_ordered = |entry: &&Entry<S>| entry.wish.is_some_and(|wish| wish.cause == Cause::Operator);
         for entry in due.filter(is_ordered) {
             *counts.entry(entry.endpoint.id()).or_default() += 1;

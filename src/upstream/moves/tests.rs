@@ -360,12 +360,14 @@ fn an_operator_moves_some_sessions_at_a_pace_and_calls_off_the_rest() {
     moves.add(&other, 5, None, start);
     assert_eq!(moves.order(&of_it, 4, Some(1), start), 4);
     assert_eq!(progress(&moves, &of_it), (5, 4));
-    assert_eq!(moves.ordered(), [(of_it.id(), 4)].into());
-    let begun = begin(&mut moves, start, 100, |_| true);
+    assert_eq!(moves.ordered(start), [(of_it.id(), 4)].into());
+    assert!(matches!(moves.next(start, 100, |_| false), Next::At(_)), "all are busy");
+    assert_eq!(moves.ordered(start), [(of_it.id(), 4)].into());
+    let begun = begin(&mut moves, start + PASS, 100, |_| true);
     assert!(matches!(&begun[..], [(begun, _)] if begun.cause == Cause::Operator), "one a second: {begun:?}");
-    assert_eq!(moves.ordered(), [(of_it.id(), 3)].into(), "what an abort calls off");
+    assert_eq!(moves.ordered(start), [(of_it.id(), 3)].into(), "what an abort calls off");
     assert_eq!(moves.abort(&of_it, &[Cause::Operator], start), 3);
-    assert!(moves.ordered().is_empty());
+    assert!(moves.ordered(start).is_empty());
     assert_eq!(progress(&moves, &of_it), (5, 1), "the one that moves");
     moves.ended(&begun[0].0, MoveOutcome::Stayed, start);
     assert_eq!(progress(&moves, &of_it), (5, 0));
@@ -397,7 +399,7 @@ fn the_rate_of_an_order_is_that_of_its_moves_only() {
     assert_eq!(moves.order(&of_it, 4, Some(2), start), 4);
     assert_eq!(in_a_second(&mut moves, start, Cause::Age), 100, "at the pace of the settings");
     let later = start + SECOND;
-    assert_eq!(moves.ordered(), [(of_it.id(), 2)].into(), "at its own pace");
+    assert_eq!(moves.ordered(later), [(of_it.id(), 2)].into(), "at its own pace");
     assert_eq!(in_a_second(&mut moves, later, Cause::Operator), 2);
     let third = later + SECOND;
     assert_eq!(moves.order(&of_it, 300, None, third), 300);

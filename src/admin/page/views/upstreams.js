@@ -99,9 +99,17 @@ const path = (upstream, endpoint, verb) => `api/upstreams/${encodeURIComponent(u
 
 const said = (endpoint) => (/^\d+$/.test(endpoint) ? `endpoint ${endpoint}` : endpoint);
 
+/** Whether no other endpoint of the upstream takes connections. */
+const isLast = (upstream, endpoint) => {
+  const known = store.upstreams.find(({ name }) => name === upstream);
+  return known && !known.left_out && named(known.endpoints).every(({ name, state: now }) => name === endpoint || ['draining', 'down'].includes(now));
+};
+
+const ALONE = 'No other endpoint takes connections now: its sessions stay, and new ones wait or are refused.';
+
 const drain = (upstream, endpoint) => perform({
-  title: 'Drain the endpoint', body: `${said(endpoint)} takes no new connections, and its sessions move to other endpoints of ${upstream} at the pace of move.rate.`,
-  confirm: 'Drain', danger: true, path: path(upstream, endpoint, 'drain'), done: () => `${said(endpoint)} drains.`,
+  title: 'Drain the endpoint', body: `${said(endpoint)} takes no new connections, and its sessions move to other endpoints of ${upstream} at the pace of move.rate.${isLast(upstream, endpoint) ? ` ${ALONE}` : ''}`,
+  confirm: 'Drain', danger: true, path: path(upstream, endpoint, 'drain'), done: ({ usable }) => `${said(endpoint)} drains.${usable ? '' : ` ${ALONE}`}`,
 });
 
 const undrain = (upstream, endpoint) => perform({
