@@ -122,7 +122,7 @@ fn a_removed_endpoint_drains() {
 
 #[test]
 fn sighup_during_the_drain_does_nothing() {
-    let mut proxy = Proxy::start(&answering("one"));
+    let mut proxy = Proxy::start(&answering("one")).expect("SIGHUP ignored");
     let mut client = proxy.client();
     proxy.signal("HUP");
     proxy.wait_log("settings reloaded by=signal generation=2 changes=0");
