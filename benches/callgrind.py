@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Counts the instructions that the proxy executes for one message or one session, with callgrind.
 
-usage: benches/callgrind.py TOWLINE [--check | --write | --centres | --functions [COUNT]] [SCENARIO...]
+usage: benches/callgrind.py TOWLINE [--check | --write | --centres | --functions [COUNT] | --calls PATTERN | --misses]
+       [SCENARIO...]
 
 Counts are almost the same on a busy machine and on an idle one, so they show a regression that a time would hide. This
 script is the client and the upstream at once. In one round, each client sends its messages in one write, the upstream
@@ -14,18 +15,23 @@ one message in each, and closes them, so the result is the cost of a session.
   --write      write the counts to benches/callgrind.json
   --centres    also list the cost of each part of the proxy, by the names of functions
   --functions  also list the functions with the highest own cost per message (30, or COUNT)
+  --calls      also list how often the functions are called per message whose names match the regular expression
+  --misses     also count the lines of memory that are not in a cache of 1 MiB (a simulation, which takes twice as long)
 
 Build the program with `cargo build --locked --profile profiling`. Without valgrind, nothing is counted and the exit
 status is 0.
 """
 
-import base64, hashlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import argparse, base64, hashlib, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BASELINE = os.path.join(HERE, "callgrind.json")
 DEADLINE = 120
 # name: connections, messages in flight of each, bytes of a message, rounds in the shorter run
-SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6), "churn": (16, 1, 64, 10)}
+SCENARIOS = {"b": (100, 1, 64, 20), "c": (100, 32, 64, 4), "s1k": (100, 8, 1024, 6), "n1000": (1000, 1, 64, 4),
+             "churn": (16, 1, 64, 10)}
+# A first-level cache as in most servers, and a last-level cache of which other programs use the rest.
+CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"]
 # The parts of the proxy, by the names of functions. The first match counts.
 CENTRES = {
     "frames to messages": r"decoder|Decoder|Header::parse|apply_mask|bytes_mut|ReadBuffer|poll_next|core::slice::<impl",
@@ -174,8 +180,8 @@ def free_port():
         return server.getsockname()[1]
 
 
-def count(program, name, rounds, folder):
-    """Runs the scenario. Returns the file with the counts."""
+def count(program, name, rounds, folder, extra):
+    """Runs the scenario. `extra`: more arguments of callgrind. Returns the file with the counts."""
     connections, window, size, _ = SCENARIOS[name]
     port, out = free_port(), os.path.join(folder, f"out.{rounds}")
     with socket.create_server(("127.0.0.1", 0), backlog=connections) as server:
@@ -184,7 +190,7 @@ def count(program, name, rounds, folder):
             "TOWLINE__LISTENER__WS__BIND": f"127.0.0.1:{port}",
             "TOWLINE__UPSTREAM__ECHO__URL": f"ws://127.0.0.1:{server.getsockname()[1]}",
         }
-        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", program]
+        command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *extra, program]
         command += ["run", "--config", os.path.join(HERE, "passthrough.toml")]
         with open(os.path.join(folder, "log"), "wb") as log:
             process = subprocess.Popen(command, env=os.environ | environment, stdout=log, stderr=log)
@@ -204,9 +210,31 @@ def count(program, name, rounds, folder):
     return out
 
 
-def total(out):
+def totals(out):
+    """The sums of all events that callgrind counts, by name."""
     with open(out) as lines:
-        return next(int(line.split()[1]) for line in lines if line.startswith("totals:"))
+        names = next(line.split()[1:] for line in lines if line.startswith("events:"))
+        sums = next(line.split()[1:] for line in lines if line.startswith("totals:"))
+    return dict(zip(names, map(int, sums)))
+
+
+def calls(out, pattern):
+    """The number of calls of each function whose name matches. A call that the compiler inlines is none."""
+    names, called, counts = {}, "", {}
+    with open(out) as lines:
+        for line in lines:
+            if named := re.match(r"c?fn=\((\d+)\)(?: (.*))?$", line):
+                number, name = named.groups()
+                called = names.setdefault(number, re.sub(r"'\d+$|::h[0-9a-f]{16}", "", name or ""))
+            elif line.startswith("calls=") and re.search(pattern, called):
+                counts[called] = counts.get(called, 0) + int(line[6:].split()[0])
+    return counts
+
+
+def each(before, after, messages):
+    """The difference of two runs for one message, the highest first."""
+    costs = {name: (count - before.get(name, 0)) / messages for name, count in after.items()}
+    return sorted(costs.items(), key=lambda item: -item[1])
 
 
 def functions(out):
@@ -227,49 +255,65 @@ def by_centre(costs):
     return sums
 
 
-def measure(program, name, top, has_centres):
+def measure(program, name, options):
     connections, window, _, rounds = SCENARIOS[name]
     messages = connections * window * rounds
     with tempfile.TemporaryDirectory() as folder:
-        outs = [count(program, name, factor * rounds, folder) for factor in (1, 2)]
-        few, many = map(total, outs)
-        if top or has_centres:
-            before, after = map(functions, outs)
-            costs = {name: (cost - before.get(name, 0)) / messages for name, cost in after.items()}
-            for function, cost in sorted(costs.items(), key=lambda item: -item[1])[:top]:
-                print(f"{cost:10.1f}  {function}")
-            for centre, cost in by_centre(costs).items() if has_centres else ():
-                print(f"{cost:10.0f}  {centre}")
-        return round((many - few) / messages)
+        extra = CACHES if options.misses else []
+        outs = [count(program, name, factor * rounds, folder, extra) for factor in (1, 2)]
+        costs = each(*map(functions, outs), messages) if options.functions or options.centres else []
+        for function, cost in costs[: options.functions or 0]:
+            print(f"{cost:10.1f}  {function}")
+        for centre, cost in by_centre(dict(costs)).items() if options.centres else ():
+            print(f"{cost:10.0f}  {centre}")
+        if options.calls:
+            for function, times in each(*(calls(out, options.calls) for out in outs), messages):
+                if times >= 0.01:
+                    print(f"{times:10.2f}  {function}")
+        sums = dict(each(*map(totals, outs), messages))
+        if options.misses:
+            near, far = (sum(sums[cache + kind] for kind in ("r", "w")) for cache in ("D1m", "DLm"))
+            print(f"{near:10.1f}  lines not in the first-level cache, {far:.1f} of them not in the last-level cache")
+        return round(sums["Ir"])
+
+
+def parsed():
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n\n")[0])
+    parser.add_argument("program")
+    parser.add_argument("scenarios", nargs="*", choices=[*SCENARIOS, []], metavar="SCENARIO")
+    for name in ("--check", "--write", "--centres", "--misses"):
+        parser.add_argument(name, action="store_true")
+    parser.add_argument("--functions", nargs="?", const=30, type=int, metavar="COUNT")
+    parser.add_argument("--calls", metavar="PATTERN")
+    return parser.parse_args()
 
 
 def main():
-    arguments = sys.argv[1:]
-    if not arguments or arguments[0].startswith("-"):
-        sys.exit(__doc__)
+    options = parsed()
     if not shutil.which("valgrind"):
         print("callgrind: SKIPPED: no valgrind here (apt-get install valgrind)")
         return
-    program = os.path.abspath(arguments[0])
-    names = [argument for argument in arguments if argument in SCENARIOS] or list(SCENARIOS)
-    top = next((int(argument) for argument in arguments[1:] if argument.isdigit()), 30)
-    top = top if "--functions" in arguments else 0
+    program = os.path.abspath(options.program)
+    names = options.scenarios or list(SCENARIOS)
     counts = {}
     for name in names:
-        counts[name] = measure(program, name, top, "--centres" in arguments)
+        counts[name] = measure(program, name, options)
         print(f"{name}: {counts[name]} instructions per {'session' if name == 'churn' else 'message'}", flush=True)
     with open(BASELINE) as file:
         baseline = json.load(file)
-    if "--write" in arguments:
+    if options.write:
         baseline["instructions_per_message"] |= counts
         with open(BASELINE, "w") as file:
             file.write(json.dumps(baseline, indent=2) + "\n")
-    if "--check" in arguments and not all([is_within(baseline, name, counts[name]) for name in names]):
+    if options.check and not all([is_within(baseline, name, counts[name]) for name in names]):
         sys.exit(1)
 
 
 def is_within(baseline, name, counted):
-    expected, tolerance = baseline["instructions_per_message"][name], baseline["tolerance_percent"]
+    expected, tolerance = baseline["instructions_per_message"].get(name), baseline["tolerance_percent"]
+    if expected is None:
+        print(f"{name}: no baseline; add it with --write")
+        return True
     change = 100 * (counted - expected) / expected
     if change < -tolerance:
         print(f"{name}: {-change:.1f} % less than the baseline; lower it with --write")
