@@ -37,7 +37,10 @@ impl Outcome {
 /// Events accepted and not yet settled, in the order of their numbers.
 #[derive(Debug, Default)]
 pub struct Ledger {
+    /// The events before those of `plain`.
     open: VecDeque<LedgerEntry>,
+    /// The latest events. Two numbers stand for any number of them, until one of them is no longer plain.
+    plain: PlainRun,
     /// Where events and outcomes are counted.
     figures: Arc<SessionFigures>,
 }
@@ -57,6 +60,13 @@ struct LedgerEntry {
     failing: bool,
 }
 
+/// Events in a row that have no position, were not copied, and have not failed.
+#[derive(Debug, Default)]
+struct PlainRun {
+    first: u64,
+    count: u64,
+}
+
 /// The result of settling an event or one of its copies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
@@ -71,21 +81,21 @@ pub enum Settled {
 impl Ledger {
     /// Creates an empty ledger that counts in `figures`.
     pub fn new(figures: Arc<SessionFigures>) -> Self {
-        Self { open: VecDeque::new(), figures }
+        Self { open: VecDeque::new(), plain: PlainRun::default(), figures }
     }
 
     /// Adds an entry. Events must be accepted in the order of their numbers.
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
-        debug_assert!(self.open.back().is_none_or(|last| last.event < event));
+        debug_assert!(self.unsettled().next_back().is_none_or(|last| last < event));
         self.figures.count(|tally| tally.accepted.add(1));
-        self.open.push_back(LedgerEntry {
-            event,
-            position,
-            copies: 1,
-            is_copied: false,
-            outcome: Outcome::Dropped,
-            failing: false,
-        });
+        if position.is_none() && self.plain.append(event) {
+            return;
+        }
+        self.list_plain();
+        match position {
+            None => self.plain = PlainRun { first: event.0, count: 1 },
+            Some(_) => self.open.push_back(LedgerEntry { position, ..LedgerEntry::plain(event) }),
+        }
     }
 
     /// Records that a pipeline copied an event.
@@ -98,6 +108,11 @@ impl Ledger {
 
     /// Records the outcome of an event or of one of its copies, other than [`Outcome::Errored`].
     pub fn settle(&mut self, event: EventNumber, outcome: Outcome) -> Settled {
+        if self.plain.is_first(event) {
+            self.plain.take(1);
+            self.count(outcome);
+            return Settled::Done(None, outcome);
+        }
         let Some(at) = self.index(event) else { return Settled::Unknown };
         let entry = &mut self.open[at];
         if entry.failing {
@@ -123,6 +138,9 @@ impl Ledger {
         };
         while settled < count && self.open.pop_front_if(|entry| is_next(entry, settled)).is_some() {
             settled += 1;
+        }
+        if self.open.is_empty() && self.plain.is_first(EventNumber(first.0 + settled)) {
+            settled += self.plain.take(count - settled);
         }
         self.figures.count(|tally| tally.delivered.add(settled));
         memory::shrink_if_idle(&mut self.open);
@@ -173,18 +191,18 @@ impl Ledger {
     }
 
     /// The unsettled events, oldest first.
-    pub fn unsettled(&self) -> impl Iterator<Item = EventNumber> + '_ {
-        self.open.iter().map(|entry| entry.event)
+    pub fn unsettled(&self) -> impl DoubleEndedIterator<Item = EventNumber> + '_ {
+        self.open.iter().map(|entry| entry.event).chain(self.plain.events())
     }
 
     /// Number of unsettled events.
     pub fn len(&self) -> usize {
-        self.open.len()
+        self.open.len() + self.plain.count as usize
     }
 
     /// Whether every event has its outcome.
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open.is_empty() && self.plain.count == 0
     }
 
     /// Number of events for each outcome.
@@ -195,14 +213,24 @@ impl Ledger {
 
     fn close(&mut self, at: usize) -> Settled {
         let Some(entry) = self.open.remove(at) else { return Settled::Unknown };
-        self.figures.count(|tally| match entry.outcome {
+        self.count(entry.outcome);
+        memory::shrink_if_idle(&mut self.open);
+        Settled::Done(entry.position, entry.outcome)
+    }
+
+    fn count(&self, outcome: Outcome) {
+        self.figures.count(|tally| match outcome {
             Outcome::Dropped => tally.dropped.add(1),
             Outcome::Delivered => tally.delivered.add(1),
             Outcome::Answered => tally.answered.add(1),
             Outcome::Errored => tally.errored.add(1),
         });
-        memory::shrink_if_idle(&mut self.open);
-        Settled::Done(entry.position, entry.outcome)
+    }
+
+    /// Gives each plain event an entry.
+    fn list_plain(&mut self) {
+        let plain = std::mem::take(&mut self.plain);
+        self.open.extend(plain.events().map(LedgerEntry::plain));
     }
 
     fn find(&mut self, event: EventNumber) -> Option<&mut LedgerEntry> {
@@ -212,11 +240,51 @@ impl Ledger {
 
     /// The index of an event's entry; `None` if there is none. The entries are sorted, and the first one is
     /// tried first.
-    fn index(&self, event: EventNumber) -> Option<usize> {
+    fn index(&mut self, event: EventNumber) -> Option<usize> {
+        if self.plain.contains(event) {
+            self.list_plain();
+        }
         if self.open.front()?.event == event {
             return Some(0);
         }
         self.open.binary_search_by_key(&event, |entry| entry.event).ok()
+    }
+}
+
+impl LedgerEntry {
+    /// The entry of an event that has no position, was not copied, and has not failed.
+    fn plain(event: EventNumber) -> Self {
+        let outcome = Outcome::Dropped;
+        Self { event, position: None, copies: 1, is_copied: false, outcome, failing: false }
+    }
+}
+
+impl PlainRun {
+    fn events(&self) -> impl DoubleEndedIterator<Item = EventNumber> + use<> {
+        (self.first..self.first + self.count).map(EventNumber)
+    }
+
+    fn contains(&self, event: EventNumber) -> bool {
+        event.0.checked_sub(self.first).is_some_and(|after| after < self.count)
+    }
+
+    fn is_first(&self, event: EventNumber) -> bool {
+        self.count > 0 && self.first == event.0
+    }
+
+    /// Adds an event. Returns false if it does not follow the others.
+    fn append(&mut self, event: EventNumber) -> bool {
+        let follows = self.count > 0 && self.first + self.count == event.0;
+        self.count += u64::from(follows);
+        follows
+    }
+
+    /// Removes the first events, at most `count`. Returns how many there were.
+    fn take(&mut self, count: u64) -> u64 {
+        let count = count.min(self.count);
+        self.first += count;
+        self.count -= count;
+        count
     }
 }
 
@@ -320,8 +388,12 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Operation {
         Accept,
+        /// The number goes to another kind of event, such as a push.
+        Skip,
         Copy(EventNumber),
         Settle(EventNumber, Outcome),
+        /// Events in a row are delivered.
+        Delivered(EventNumber, u64),
         Fail(EventNumber),
         Errored(EventNumber),
     }
@@ -331,8 +403,10 @@ mod tests {
         let outcome = prop_oneof![Just(Outcome::Dropped), Just(Outcome::Delivered), Just(Outcome::Answered)];
         prop_oneof![
             3 => Just(Operation::Accept),
+            1 => Just(Operation::Skip),
             1 => event().prop_map(Operation::Copy),
             3 => (event(), outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
+            1 => (event(), 1..5_u64).prop_map(|(first, count)| Operation::Delivered(first, count)),
             1 => event().prop_map(Operation::Fail),
             1 => event().prop_map(Operation::Errored),
         ]
@@ -344,7 +418,7 @@ mod tests {
             operations in proptest::collection::vec(operation(), 0..200),
         ) {
             let mut ledger = Ledger::default();
-            let mut next = 0;
+            let (mut next, mut skipped) = (0, 0);
             let mut done = std::collections::HashSet::new();
             for operation in operations {
                 let settled = match operation {
@@ -353,8 +427,21 @@ mod tests {
                         next += 1;
                         continue;
                     }
+                    Operation::Skip => {
+                        done.insert(EventNumber(next));
+                        (next, skipped) = (next + 1, skipped + 1);
+                        continue;
+                    }
                     Operation::Copy(event) => {
                         ledger.copied(event);
+                        continue;
+                    }
+                    Operation::Delivered(first, count) => {
+                        let settled = ledger.delivered(first, count);
+                        prop_assert!(settled <= count);
+                        for event in first.0..first.0 + settled {
+                            prop_assert!(event < next && done.insert(EventNumber(event)));
+                        }
                         continue;
                     }
                     Operation::Fail(event) => {
@@ -369,9 +456,12 @@ mod tests {
                 }
             }
             let Counts { accepted, answered, delivered, errored, dropped } = ledger.counts();
-            prop_assert_eq!(accepted, next);
+            prop_assert_eq!(accepted, next - skipped);
             prop_assert_eq!(accepted, answered + delivered + errored + dropped + ledger.len() as u64);
             prop_assert!(ledger.open.iter().all(|entry| !done.contains(&entry.event)));
+            let unsettled: Vec<_> = ledger.unsettled().collect();
+            let expected = (0..next).map(EventNumber).filter(|event| !done.contains(event));
+            prop_assert_eq!(unsettled, expected.collect::<Vec<_>>());
         }
     }
 }
