@@ -25,7 +25,7 @@ mod ticket;
 pub use batch::{Batch, Run, recycle};
 pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
-pub use ticket::{Ack, AckStatus, AckTracker, Cause, Ticket};
+pub use ticket::{Ack, AckStatus, AckTracker, Acks, Cause, Ticket};
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,6 +1,6 @@
 //! Tickets: every event ends with an ack, even in a panic.
 
-use std::{fmt, mem, sync::Arc, task::Waker};
+use std::{fmt, iter, mem, option, sync::Arc, task::Waker, vec};
 
 use super::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -74,9 +74,21 @@ pub struct AckTracker {
     back: Mutex<AckQueue>,
 }
 
+/// The acks that a session takes at once.
+#[derive(Debug, Default)]
+pub struct Acks {
+    /// All acks but the last one.
+    pub list: Vec<Ack>,
+    /// The last ack, if it is [`Ack::Delivered`]: the first event, and how many there are. Usually it is the only one, and
+    /// takes no allocation.
+    pub delivered: Option<(EventNumber, u64)>,
+}
+
 #[derive(Debug, Default)]
 struct AckQueue {
     acks: Vec<Ack>,
+    /// See [`Acks::delivered`].
+    delivered: Option<(EventNumber, u64)>,
     /// The waker of the session.
     waker: Option<Waker>,
     /// Whether successful outcomes wake the session at once. If false, they wait for the session's next turn.
@@ -90,6 +102,23 @@ pub struct Ticket {
     event: EventNumber,
     cause: Cause,
     is_settled: bool,
+}
+
+// === impl Ack ===
+
+impl Ack {
+    fn of_delivered((first, count): (EventNumber, u64)) -> Self {
+        Self::Delivered { first, count }
+    }
+}
+
+impl IntoIterator for Acks {
+    type Item = Ack;
+    type IntoIter = iter::Chain<vec::IntoIter<Ack>, option::IntoIter<Ack>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.list.into_iter().chain(self.delivered.map(Ack::of_delivered))
+    }
 }
 
 // === impl AckStatus ===
@@ -130,7 +159,7 @@ impl AckTracker {
 
     /// Takes the acks in their order, and keeps `waker` for the next urgent ack. If `eager` is true, acks of
     /// successful outcomes are urgent too.
-    pub fn take_acks(&self, waker: Option<&Waker>, eager: bool) -> Vec<Ack> {
+    pub fn take_acks(&self, waker: Option<&Waker>, eager: bool) -> Acks {
         let mut back = self.back();
         if let Some(waker) = waker {
             match &mut back.waker {
@@ -139,7 +168,7 @@ impl AckTracker {
             }
             back.eager = eager;
         }
-        mem::take(&mut back.acks)
+        Acks { list: mem::take(&mut back.acks), delivered: back.delivered.take() }
     }
 
     /// Records the outcome "delivered" for tickets of this session, in their order, under one lock.
@@ -175,7 +204,7 @@ impl AckTracker {
             Ack::Settled { status: AckStatus::Dropped, cause, .. } => *cause != Cause::Error,
             Ack::Settled { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => false,
         };
-        back.acks.push(ack);
+        back.push(ack);
         back.wake_if(!good);
     }
 
@@ -192,14 +221,22 @@ impl fmt::Display for AckTracker {
 }
 
 impl AckQueue {
+    fn push(&mut self, ack: Ack) {
+        self.acks.extend(self.delivered.take().map(Ack::of_delivered));
+        self.acks.push(ack);
+    }
+
     /// Adds the outcome "delivered". Events in a row share one ack.
     fn delivered(&mut self, event: EventNumber, cause: Cause) {
         if cause != Cause::Message {
-            return self.acks.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
+            return self.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
         }
-        match self.acks.last_mut() {
-            Some(Ack::Delivered { first, count }) if first.0 + *count == event.0 => *count += 1,
-            _ => self.acks.push(Ack::Delivered { first: event, count: 1 }),
+        match &mut self.delivered {
+            Some((first, count)) if first.0 + *count == event.0 => *count += 1,
+            _ => {
+                let before = self.delivered.replace((event, 1));
+                self.acks.extend(before.map(Ack::of_delivered));
+            }
         }
     }
 

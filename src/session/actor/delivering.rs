@@ -7,7 +7,7 @@ use crate::{
     channel::{self, Part},
     event::{Event, EventNumber},
     failure::{Failure, FailureLocation},
-    flow::{Ack, AckStatus, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
+    flow::{Ack, AckStatus, Acks, Cause, DataMessage, Envelope, Kind, Permit, Ticket, recycle},
     reply::error_data,
     session::{
         downstream::{Class, ClientFrame},
@@ -90,18 +90,26 @@ impl Session {
     pub(super) fn take_acks(&mut self, task: Option<&task::Context<'_>>) {
         let eager =
             !matches!(self.state, SessionState::Open) || self.delivery.unsettled() >= self.max_in_flight;
-        for ack in self.tracker.take_acks(task.map(|task| task.waker()), eager) {
-            match ack {
-                Ack::Settled { event, cause, status } => self.acked(event, cause, status),
-                Ack::Delivered { first, count } => self.delivered(first, count),
-                Ack::PipelineDied(name) => {
-                    log::error!("pipeline died session={self} pipeline={name}");
-                    self.actor_died();
-                }
-                Ack::SupervisorDied => {
-                    log::error!("supervisor died session={self}");
-                    self.actor_died();
-                }
+        let Acks { list, delivered } = self.tracker.take_acks(task.map(|task| task.waker()), eager);
+        if !list.is_empty() {
+            list.into_iter().for_each(|ack| self.ack(ack));
+        }
+        if let Some((first, count)) = delivered {
+            self.delivered(first, count);
+        }
+    }
+
+    fn ack(&mut self, ack: Ack) {
+        match ack {
+            Ack::Settled { event, cause, status } => self.acked(event, cause, status),
+            Ack::Delivered { first, count } => self.delivered(first, count),
+            Ack::PipelineDied(name) => {
+                log::error!("pipeline died session={self} pipeline={name}");
+                self.actor_died();
+            }
+            Ack::SupervisorDied => {
+                log::error!("supervisor died session={self}");
+                self.actor_died();
             }
         }
     }
