@@ -149,7 +149,9 @@ where
             self.is_reading = false;
             return Poll::Pending;
         }
-        if let Some(decoded) = self.inbound.next() {
+        if self.inbound.has_input()
+            && let Some(decoded) = self.inbound.next()
+        {
             return Poll::Ready(Ok(Received::Event(decoded)));
         }
         self.link.set_room(self.budget.room());
@@ -270,6 +272,12 @@ where
         scratch: &mut Vec<Message>,
         token: impl Fn(bool, usize, Option<Permit>) -> T,
     ) -> Result<usize, FormatError> {
+        if self.encodes_one() {
+            let message = self.encode_one(data, meta)?;
+            let token = token(true, message.len(), permit);
+            let _ = self.link.push(message, token);
+            return Ok(1);
+        }
         self.encode(data, meta, scratch)?;
         let count = scratch.len();
         for Part { message, is_last, permit } in parts(scratch, permit) {
@@ -278,6 +286,21 @@ where
             let _ = self.link.push(message, token);
         }
         Ok(count)
+    }
+
+    /// Whether each event is one message, so that [`Channel::encode_one`] encodes it.
+    #[inline]
+    pub fn encodes_one(&self) -> bool {
+        self.outbound.encodes_one()
+    }
+
+    /// Encodes an event that is one message. See [`Channel::encodes_one`].
+    ///
+    /// # Errors
+    /// When the format cannot encode the data.
+    #[inline]
+    pub fn encode_one(&mut self, data: Data, meta: &Meta) -> Result<Message, FormatError> {
+        self.outbound.encode_one(data, meta)
     }
 
     /// Encodes an event for an owner that queues the messages with [`Link::push`]. Appends the messages to `messages`.

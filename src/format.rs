@@ -61,6 +61,12 @@ impl Inbound {
         Some(self.decoded(message))
     }
 
+    /// Whether [`Inbound::next`] may return data. False between two messages that were decoded by [`Inbound::decode`].
+    #[inline]
+    pub fn has_input(&self) -> bool {
+        self.passing.is_some() || self.preprocessors.is_some()
+    }
+
     /// The data of the next event; `None` when another message is needed.
     ///
     /// # Errors
@@ -139,6 +145,23 @@ impl Outbound {
         Self { codec: format.codec, postprocessors }
     }
 
+    /// Whether each event is one message, because there are no postprocessors.
+    #[inline]
+    pub fn encodes_one(&self) -> bool {
+        self.postprocessors.is_none()
+    }
+
+    /// The message for an event, without postprocessors. See [`Outbound::encode`].
+    ///
+    /// # Errors
+    /// When the codec cannot encode the data, or a text message would not be UTF-8.
+    pub fn encode_one(&self, data: Data, meta: &Meta) -> Result<Message, FormatError> {
+        match self.codec.is_binary(&data, meta) {
+            true => self.codec.encode(data).map(Message::Binary),
+            false => self.codec.encode_text(data).map(Message::Text),
+        }
+    }
+
     /// Appends the messages for an event. The data is taken by value, so that an unshared payload is not
     /// copied later.
     ///
@@ -151,17 +174,13 @@ impl Outbound {
         meta: &Meta,
         messages: &mut Vec<Message>,
     ) -> Result<(), FormatError> {
-        let binary = self.codec.is_binary(&data, meta);
         // Usually one; the default growth to four would stay allocated in every idle session.
         messages.reserve_exact(1);
         let Some(postprocessors) = &mut self.postprocessors else {
-            let encoded = match binary {
-                true => self.codec.encode(data).map(Message::Binary),
-                false => self.codec.encode_text(data).map(Message::Text),
-            };
-            messages.push(encoded?);
+            messages.push(self.encode_one(data, meta)?);
             return Ok(());
         };
+        let binary = self.codec.is_binary(&data, meta);
         let chunk = self.codec.encode(data)?;
         let mut chunks = Vec::with_capacity(1);
         postprocessors.process(chunk, &mut chunks)?;

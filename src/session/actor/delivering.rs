@@ -1,6 +1,6 @@
 //! Messages to the client, and the outcomes that tickets report.
 
-use std::task;
+use std::{mem, slice, task};
 
 use super::{EndCause, Session, ending::SessionState};
 use crate::{
@@ -37,9 +37,17 @@ impl Session {
         if let Kind::Rejected { before_upstream } = kind {
             return self.fail_by_program(event, ticket, before_upstream);
         }
-        let cause = ticket.cause();
         let Event { data, meta, .. } = event;
-        match self.down.channel.encode(data, &meta, &mut self.messages) {
+        let channel = &mut self.down.channel;
+        let encoded = if channel.encodes_one() {
+            match channel.encode_one(data, &meta) {
+                Ok(message) => return self.emit_message(kind, ticket, message, permit),
+                Err(error) => Err(error),
+            }
+        } else {
+            channel.encode(data, &meta, &mut self.messages)
+        };
+        match encoded {
             Ok(()) => self.emit_to_client(kind, ticket, permit),
             Err(error) if kind == Kind::Error => {
                 // The listener's format cannot encode a record. JSON text always can.
@@ -50,26 +58,52 @@ impl Session {
             }
             Err(error) => {
                 let failure = Failure::encode(FailureLocation::Downstream, error);
+                let cause = ticket.cause();
                 self.fail(ticket.redeem(), cause, failure, meta.get("correlation"));
             }
         }
+    }
+
+    /// Sends the only message of one event to the client.
+    fn emit_message(&mut self, kind: Kind, ticket: Ticket, message: Message, permit: Option<Permit>) {
+        let cause = ticket.cause();
+        let event = ticket.redeem();
+        self.tap_sent(kind, cause, event, slice::from_ref(&message));
+        let class = self.class_of(kind, cause, event);
+        self.emit(kind, cause, event, Some(ClientFrame { message, permit, class }));
     }
 
     /// Sends the messages of one event to the client.
     pub(super) fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
         let cause = ticket.cause();
         let event = ticket.redeem();
-        self.tap_sent(kind, cause, event);
+        self.tap_sent(kind, cause, event, &self.messages);
         if kind == Kind::Error && self.messages.is_empty() {
             self.down.forget_notice(event);
         }
-        let class = match (kind, cause) {
+        let class = self.class_of(kind, cause, event);
+        let mut messages = mem::take(&mut self.messages);
+        let outputs = channel::parts(&mut messages, permit);
+        let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
+        self.emit(kind, cause, event, outputs);
+        self.messages = messages;
+    }
+
+    fn class_of(&self, kind: Kind, cause: Cause, event: EventNumber) -> Class {
+        match (kind, cause) {
             (Kind::Error, _) => self.down.class_of_error(event),
             (Kind::Push, _) | (_, Cause::Push) => Class::Push,
             (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => Class::Owed,
-        };
-        let outputs = channel::parts(&mut self.messages, permit);
-        let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
+        }
+    }
+
+    fn emit(
+        &mut self,
+        kind: Kind,
+        cause: Cause,
+        event: EventNumber,
+        outputs: impl IntoIterator<Item = ClientFrame>,
+    ) {
         let down = &mut self.down;
         let emit = |frame| down.emit(frame);
         let outcome = match (kind, cause) {

@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// Offers the messages of one event to the client.
-    pub(super) fn tap_sent(&mut self, kind: Kind, cause: Cause, event: EventNumber) {
+    pub(super) fn tap_sent(&self, kind: Kind, cause: Cause, event: EventNumber, messages: &[Message]) {
         if !self.is_tapped() {
             return;
         }
@@ -130,7 +130,7 @@ impl Session {
             (Kind::Reply | Kind::Request | Kind::Rejected { .. }, _) => MessageRole::Reply,
         };
         let Some(tapping) = &self.tapping else { return };
-        for message in &self.messages {
+        for message in messages {
             tapping.tap.offer(&Offer {
                 event: Some(event),
                 direction: Direction::ToClient,
