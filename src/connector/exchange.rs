@@ -222,6 +222,9 @@ impl<T> InFlight<T> {
     /// The earliest time at which a reply becomes overdue or the connection stalls; `None` if there is none.
     /// See [`InFlight::expire`] and [`InFlight::stalled`].
     pub fn next_deadline(&self) -> Option<Instant> {
+        if self.entries.is_empty() {
+            return None;
+        }
         let written = self.entries.range(..self.written).find(|entry| entry.owed.is_some());
         written.into_iter().chain(self.queued()).map(InFlightEvent::deadline).min()
     }

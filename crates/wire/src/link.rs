@@ -196,11 +196,14 @@ where
     /// answer or does not read. `waker` is woken for the next check, whatever the socket does. `reading` is
     /// whether the proxy currently reads from the peer. Call this before [`Link::poll_flush`].
     pub fn check_liveness(&mut self, waker: &Waker, reading: bool) -> Option<LivenessError> {
-        let now = now();
-        self.liveness.held_up(now, self.is_held_up());
-        let next = self.liveness.next();
+        let (now, is_held_up) = (now(), self.is_held_up());
+        self.liveness.held_up(now, is_held_up);
+        // Usually no check is due, and the alarm is set already.
+        if !is_held_up && self.alarm.covers(self.liveness.next(), now) {
+            return None;
+        }
         let mut check = Check::Ok;
-        if now >= next {
+        if now >= self.liveness.next() {
             check = self.liveness.check(now, reading);
         }
         match check {

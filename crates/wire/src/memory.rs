@@ -12,7 +12,8 @@ const KEPT: usize = 64;
 
 /// Frees the memory of an empty queue unless it is likely to be needed again soon.
 pub fn shrink_if_idle<T>(queue: &mut VecDeque<T>) {
-    if queue.is_empty() && !(SHORT + 1..=KEPT).contains(&queue.capacity()) {
+    let capacity = queue.capacity();
+    if queue.is_empty() && capacity > 0 && !(SHORT + 1..=KEPT).contains(&capacity) {
         *queue = VecDeque::new();
     }
 }

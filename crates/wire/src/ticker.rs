@@ -130,6 +130,12 @@ impl Alarm {
         self.due
     }
 
+    /// Whether the alarm is set for a later time than `now`, and for `due` or earlier.
+    #[inline]
+    pub(crate) fn covers(&self, due: Tick, now: Tick) -> bool {
+        self.due > now && self.due <= due
+    }
+
     /// Sets the alarm to wake `waker` at `due`. Replaces an earlier setting.
     pub fn set(&mut self, due: Tick, waker: &Waker) {
         self.due = due;
