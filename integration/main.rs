@@ -37,6 +37,7 @@ mod draining;
 mod evacuation;
 mod expiry;
 mod faults;
+mod figures;
 mod fileless;
 mod first_dial;
 mod floods;
