@@ -104,3 +104,4 @@ mod tools;
 mod traces;
 mod unfinished;
 mod upstreams;
+mod workers;

@@ -1,9 +1,11 @@
-//! An open listener: it accepts connections and passes them to the worker threads in turn.
+//! An open listener: it accepts connections and passes each to the worker thread that has the fewest.
 //!
 //! ```text
 //! socket ─► accept ─┬─► queue ─► ListenerWorker on thread 1
 //! socket ─► accept ─┴─► queue ─► ListenerWorker on thread 2
 //! ```
+
+mod queues;
 
 use std::{
     future::{Future, poll_fn, ready},
@@ -20,13 +22,11 @@ use std::{
 use actix_rt::task::JoinHandle;
 use tokio::{
     io::unix::AsyncFd,
-    sync::{
-        mpsc::{self, error::TrySendError},
-        watch,
-    },
+    sync::{mpsc, watch},
     time::sleep,
 };
 
+use self::queues::{Accepted, NoWorker, Queues};
 use super::{
     accept::accept,
     certificates::follow_certificates,
@@ -37,14 +37,9 @@ use super::{
 use crate::{
     net::{Bind, Stream, canonical, v4_beside},
     restart::restarted,
-    server::{Configuration, Pending, Status, Workers},
+    server::{Configuration, Status, Workers},
     settings::Listener,
 };
-
-/// Maximum number of connections of a listener that wait for one worker thread. When all queues are full,
-/// connections wait in the kernel. The number is small, because queued sockets take file descriptors without a
-/// slot; see `capacity`.
-const ACCEPT_QUEUE_MAX: usize = 32;
 
 /// The pause after an error that does not concern one connection, such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -111,29 +106,6 @@ pub enum Backlog {
     Leave,
 }
 
-/// The queues of accepted connections, one for each worker thread.
-#[derive(Clone)]
-struct Queues {
-    workers: Vec<mpsc::Sender<Accepted>>,
-    /// The position of the worker for the next connection.
-    next: usize,
-}
-
-/// A connection that has been accepted.
-struct Accepted {
-    /// The socket, in no event loop yet. The worker thread registers it with its event loop.
-    socket: TcpStream,
-    /// The client's address.
-    peer: SocketAddr,
-    pending: Pending,
-    /// The configuration with which it is served. An address may belong to other listeners, or to none, in the next one.
-    configuration: Arc<Configuration<Routing>>,
-}
-
-/// The error when all worker threads have stopped.
-#[derive(Debug, PartialEq, Eq)]
-struct NoWorker;
-
 // === impl OpenListener ===
 
 impl OpenListener {
@@ -145,12 +117,13 @@ impl OpenListener {
         workers: &Workers,
     ) -> Self {
         let state = ListenerState::new(listener, server);
-        let (queues, queued): (Vec<_>, Vec<_>) =
-            (0..workers.count()).map(|_| mpsc::channel(ACCEPT_QUEUE_MAX)).unzip();
-        workers.run_each(queued.into_iter().map(|queue| {
+        server.worker_loads.get_or_init(|| workers.loads().into());
+        let (queues, queued) = Queues::new(workers.loads());
+        workers.run_each(queued.into_iter().zip(workers.loads()).map(|(queue, load)| {
+            let load = load.clone();
             let (listener, state, server) = (Arc::clone(listener), Arc::clone(&state), Arc::clone(server));
             move || {
-                let worker = ListenerWorker::open(&listener, state, server);
+                let worker = ListenerWorker::open(&listener, state, server, load);
                 actix_rt::spawn(serve(queue, move |connection| start(Rc::clone(&worker), connection)));
             }
         }));
@@ -167,7 +140,7 @@ impl OpenListener {
             server: Arc::clone(server),
             bind: listener.bind.clone(),
             sockets: Vec::new(),
-            queues: Queues { workers: queues, next: 0 },
+            queues,
         };
         open.add(listener, sockets);
         open
@@ -332,50 +305,6 @@ impl OpenSocket {
         // A task that has panicked has closed its socket too.
         let _ = (&mut self.accepting).await;
     }
-}
-
-// === impl Queues ===
-
-impl Queues {
-    /// Passes a connection to the next worker whose queue is not full. While all queues are full, waits for the
-    /// first that is not.
-    async fn push(&mut self, mut connection: Accepted, listener: &str) -> Result<(), NoWorker> {
-        for _ in 0..self.workers.len() {
-            let worker = self.next % self.workers.len();
-            self.next = worker + 1;
-            match self.workers[worker].try_send(connection) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(back)) => connection = back,
-                Err(TrySendError::Closed(back)) => {
-                    connection = back;
-                    self.workers.swap_remove(worker);
-                    log::error!("a worker thread takes no more connections listener={listener}");
-                }
-            }
-        }
-        first_with_room(&self.workers).await.map(|permit| permit.send(connection)).ok_or(NoWorker)
-    }
-}
-
-/// Waits until a queue is not full. Returns `None` when all queues are closed.
-async fn first_with_room(queues: &[mpsc::Sender<Accepted>]) -> Option<mpsc::Permit<'_, Accepted>> {
-    let mut waits: Vec<_> = queues.iter().map(|queue| Box::pin(queue.reserve())).collect();
-    poll_fn(|context| {
-        let mut room = None;
-        waits.retain_mut(|wait| {
-            if room.is_some() {
-                return true;
-            }
-            let reserved = wait.as_mut().poll(context);
-            let waits_on = reserved.is_pending();
-            if let Poll::Ready(Ok(permit)) = reserved {
-                room = Some(permit);
-            }
-            waits_on
-        });
-        if room.is_none() && !waits.is_empty() { Poll::Pending } else { Poll::Ready(room) }
-    })
-    .await
 }
 
 /// Registers a listening socket with this thread's event loop.

@@ -6,7 +6,7 @@ use std::{
     io,
     net::TcpListener,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use crate::{
     figures::{Cells, FailureLog},
     flow::GlobalBudget,
     net::{Network, tune_listening},
-    server::{CloseOrders, Configurations, Registry},
+    server::{CloseOrders, Configurations, Registry, WorkerLoad},
     settings::{Listener, Settings},
     tap::Taps,
     traces::Tracer,
@@ -44,6 +44,8 @@ pub struct ServerState {
     network: Arc<Network>,
     /// The figures of all threads.
     pub cells: Arc<Cells>,
+    /// The connections of each worker thread. The first listener that opens sets it.
+    pub worker_loads: OnceLock<Box<[WorkerLoad]>>,
     /// How many handshakes were refused.
     pub refusals: RefusalCounts,
     /// The latest events that failed.
@@ -107,6 +109,7 @@ impl ServerState {
             adopting: Notify::new(),
             network,
             cells: Arc::default(),
+            worker_loads: OnceLock::new(),
             refusals: RefusalCounts::default(),
             failures: Arc::default(),
             shutdown: Notify::new(),

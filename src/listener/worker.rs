@@ -27,7 +27,7 @@ use crate::{
     figures::SessionFigures,
     flow::Edge,
     log::Quoted,
-    server::{Configuration, Registration, SessionId, SessionInfo},
+    server::{Configuration, Loaded, Registration, SessionId, SessionInfo, WorkerLoad},
     session::{Adopting, Adoption, Control, KnownClient, Session, SessionGuard},
     settings::{self, Listener, Route},
     upstream::{Dialer, Dialers},
@@ -41,15 +41,18 @@ pub struct ListenerWorker {
     pub server: Arc<ServerState>,
     /// The configuration in force, and those that connections use.
     configurations: RefCell<WorkerConfigurations>,
+    /// The connections of the thread, of all listeners.
+    load: WorkerLoad,
     /// See [`follow`].
     following: JoinHandle<()>,
 }
 
-/// What a session holds until its end: its registration, its permit, and its configuration.
+/// What a session holds until its end: its registration, its permit, its place on the thread, and its configuration.
 struct Entry {
     figures: Arc<SessionFigures>,
     registration: Registration,
     _permit: SessionPermit,
+    _load: Loaded,
     /// Of this thread, so that the session's supervisor finds there what the session has adopted.
     configuration: Rc<WorkerConfiguration>,
     route: Arc<Route>,
@@ -60,13 +63,18 @@ struct Entry {
 
 impl ListenerWorker {
     /// Opens the listener with these settings on the current thread.
-    pub fn open(listener: &Arc<Listener>, state: Arc<ListenerState>, server: Arc<ServerState>) -> Rc<Self> {
+    pub fn open(
+        listener: &Arc<Listener>,
+        state: Arc<ListenerState>,
+        server: Arc<ServerState>,
+        load: WorkerLoad,
+    ) -> Rc<Self> {
         let changes = server.configurations.subscribe();
         let configurations = WorkerConfigurations::new(server.configurations.current(), listener);
         let configurations = RefCell::new(configurations);
         Rc::new_cyclic(|worker| {
             let following = actix_rt::spawn(follow(Weak::clone(worker), changes));
-            Self { state, server, configurations, following }
+            Self { state, server, configurations, load, following }
         })
     }
 
@@ -112,6 +120,7 @@ impl ListenerWorker {
             figures: Arc::clone(&figures),
             registration: self.server.registry.enter(info),
             _permit: permit,
+            _load: self.load.add(),
             configuration: Rc::clone(configuration),
             route: route_of_session,
             worker: Rc::clone(self),
@@ -290,7 +299,7 @@ mod tests {
     fn worker(settings: &Settings) -> Rc<ListenerWorker> {
         let listener = &settings.listeners[0];
         let server = ServerState::new(settings, 9, Registry::new(Arc::default()));
-        ListenerWorker::open(listener, ListenerState::new(listener, &server), server)
+        ListenerWorker::open(listener, ListenerState::new(listener, &server), server, WorkerLoad::default())
     }
 
     fn route_at<'a>(configuration: &'a WorkerConfiguration, path: &str) -> Option<&'a WorkerRoute> {
@@ -422,7 +431,8 @@ mod tests {
         let first = worker(&settings);
         let old = first.next_session();
         let state = ListenerState::new(&settings.listeners[0], &first.server);
-        let again = ListenerWorker::open(&settings.listeners[0], state, Arc::clone(&first.server));
+        let server = Arc::clone(&first.server);
+        let again = ListenerWorker::open(&settings.listeners[0], state, server, WorkerLoad::default());
         assert_ne!(again.next_session(), old);
     }
 

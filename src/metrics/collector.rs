@@ -76,6 +76,10 @@ impl Metrics {
         output.gauge(&family::CONFIGURATIONS, Some(server.configurations.alive()))?;
         let reload::Totals { done, failed } = self.reloads.totals();
         output.counters(&family::RELOADS, &vec![(["done"], done), (["failed"], failed)])?;
+        let loads = server.worker_loads.get().map(|loads| &**loads).unwrap_or_default();
+        let numbers: Vec<_> = (1..=loads.len()).map(|number| number.to_string()).collect();
+        let loads = numbers.iter().zip(loads).map(|(number, load)| ([number.as_str()], load.count() as f64));
+        output.gauges(&family::WORKER_CONNECTIONS, &loads.collect::<Vec<_>>())?;
         output.gauge(&family::DRAINING, Some(u64::from(server.registry.status().is_draining())))
     }
 

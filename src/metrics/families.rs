@@ -100,6 +100,8 @@ families! {
     CONFIGURATIONS = Gauge "towline_configurations_alive" &[],
         "Configurations in use: the one in force, and those that sessions keep.";
     RELOADS = Counter "towline_reloads_total" &["result"], "Reloads of the settings.";
+    WORKER_CONNECTIONS = Gauge "towline_worker_connections" &["worker"],
+        "Connections of clients that each worker thread has, with those whose handshake is in progress.";
     DRAINING = Gauge "towline_draining" &[], "Whether the process drains: 1, or 0.";
     CERTIFICATE = Gauge "towline_certificate_expiry_timestamp_seconds" &["listener"],
         "When the first certificate of the listener expires, in seconds since the Unix epoch.";

@@ -23,5 +23,5 @@ pub use self::{
     drain::{Order, drain},
     registry::{Registration, Registry, SessionId, SessionIdError, SessionInfo, SessionState, Stage},
     status::{Live, Pending, Status, Unanswered},
-    workers::Workers,
+    workers::{Loaded, WorkerLoad, Workers},
 };

@@ -7,6 +7,7 @@ use std::sync::{
 
 use tokio::sync::{Notify, watch};
 
+use super::workers::{Loaded, WorkerLoad};
 use crate::session::SessionGuard;
 
 /// The status of the process, shared by listeners, admin server and drain.
@@ -32,13 +33,17 @@ pub struct Unanswered(Arc<Status>);
 
 /// A guard that counts one accepted connection until its session has started or it has been refused.
 #[derive(Debug)]
-pub struct Pending(Arc<Status>);
+pub struct Pending {
+    status: Arc<Status>,
+    /// Counts it for the worker thread that serves it.
+    worker: Option<Loaded>,
+}
 
 impl Status {
     /// Counts a connection that has been accepted, until the guard is dropped.
     pub fn accept(self: &Arc<Self>) -> Pending {
         self.pending.fetch_add(1, SeqCst);
-        Pending(Arc::clone(self))
+        Pending { status: Arc::clone(self), worker: None }
     }
 
     /// Counts a session until the guard is dropped.
@@ -122,10 +127,22 @@ impl Drop for Unanswered {
     }
 }
 
+impl Pending {
+    /// Counts the connection for this worker thread, and for no other one.
+    pub fn assign(&mut self, worker: &WorkerLoad) {
+        self.worker = Some(worker.add());
+    }
+
+    /// Counts it for no worker thread: a session counts for itself.
+    pub fn unassign(&mut self) {
+        self.worker = None;
+    }
+}
+
 impl Drop for Pending {
     fn drop(&mut self) {
-        if self.0.pending.fetch_sub(1, SeqCst) == 1 {
-            self.0.empty.notify_waiters();
+        if self.status.pending.fetch_sub(1, SeqCst) == 1 {
+            self.status.empty.notify_waiters();
         }
     }
 }

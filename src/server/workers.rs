@@ -1,6 +1,12 @@
 //! The worker threads, each with its own event loop.
 
-use std::io;
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use actix_rt::{Arbiter, ArbiterHandle};
 
@@ -10,7 +16,16 @@ use crate::connector;
 /// value stops them.
 pub struct Workers {
     threads: Vec<Arbiter>,
+    loads: Box<[WorkerLoad]>,
 }
+
+/// The number of connections of clients that a worker thread has.
+#[derive(Debug, Clone, Default)]
+pub struct WorkerLoad(Arc<AtomicUsize>);
+
+/// A guard that counts one connection of a worker thread.
+#[derive(Debug)]
+pub struct Loaded(WorkerLoad);
 
 // === impl Workers ===
 
@@ -27,7 +42,8 @@ impl Workers {
                 format!("cannot start {count} worker threads (server.workers): {error}"),
             )
         };
-        let workers = Self { threads: threads.map_err(failed)? };
+        let loads = (0..count).map(|_| WorkerLoad::default()).collect();
+        let workers = Self { threads: threads.map_err(failed)?, loads };
         workers.run_each((0..count).map(|_| move || connector::share_lingering(count)));
         Ok(workers)
     }
@@ -35,6 +51,11 @@ impl Workers {
     /// The number of threads.
     pub fn count(&self) -> usize {
         self.threads.len()
+    }
+
+    /// The number of connections of each thread.
+    pub fn loads(&self) -> &[WorkerLoad] {
+        &self.loads
     }
 
     /// The handles of the threads.
@@ -52,6 +73,27 @@ impl Workers {
     /// Tells all threads to stop, and does not wait for them. Everything that still runs on them is dropped.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+// === impl WorkerLoad ===
+
+impl WorkerLoad {
+    /// Counts a connection, until the guard is dropped.
+    pub fn add(&self) -> Loaded {
+        self.0.fetch_add(1, Relaxed);
+        Loaded(self.clone())
+    }
+
+    /// The number of connections.
+    pub fn count(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -215,6 +215,7 @@ impl Handshake {
         // From here on, a drain waits for the session.
         let client = (self.peer, context.known());
         let (guard, figures) = self.worker.enter(&self.configuration, id, &target.route, client, permit);
+        self.pending.unassign();
         match answer::send(&mut self.stream, &accepted).await {
             Ok(()) => self.open(context, &rest, target, Admitted { id, guard, figures, rates }),
             Err(_) => self.log_disconnect(),

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use tokio::time::timeout;
 use tungstenite::{Message, WebSocket, client};
 
-use super::*;
+use super::{queues::Queue, *};
 use crate::{
     net::listen_to,
-    server::Registry,
+    server::{Registry, WorkerLoad},
     settings::{Settings, fixture::load},
 };
 
@@ -173,7 +173,11 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let (workers, receivers) = (0..2).map(|_| mpsc::channel(2)).unzip();
+        let queue = |_| {
+            let (sender, receiver) = mpsc::channel(2);
+            (Queue { sender, load: WorkerLoad::default() }, receiver)
+        };
+        let (workers, receivers) = (0..2).map(queue).unzip();
         let listening = TcpListener::bind("127.0.0.1:0").unwrap();
         Self { listening, queues: Queues { workers, next: 0 }, receivers }
     }
@@ -205,6 +209,22 @@ async fn connections_go_to_the_workers_in_turn_and_past_those_that_are_full() {
     fixture.receivers[1].recv().await.unwrap();
     fixture.push(3).await;
     assert_eq!(fixture.queued(), [2, 2]);
+}
+
+#[actix::test]
+async fn a_connection_goes_to_the_worker_with_the_fewest() {
+    let mut fixture = Fixture::new();
+    let mut kept = Vec::new();
+    for _ in 0..5 {
+        fixture.push(2).await;
+        kept.push(fixture.receivers[0].try_recv().or_else(|_| fixture.receivers[1].try_recv()).unwrap());
+        // The other connection of the two ends.
+        fixture.receivers.iter_mut().for_each(|receiver| drop(receiver.try_recv()));
+    }
+    let loads: Vec<_> = fixture.queues.workers.iter().map(|queue| queue.load.count()).collect();
+    assert!(loads.iter().sum::<usize>() == 5 && loads[0].abs_diff(loads[1]) <= 1, "{loads:?}");
+    kept.clear();
+    assert!(fixture.queues.workers.iter().all(|queue| queue.load.count() == 0));
 }
 
 #[actix::test]
