@@ -8,6 +8,7 @@ use std::hint::black_box;
 use bytestring::ByteString;
 use divan::{Bencher, counter::BytesCount};
 use towline::{
+    codec,
     event::{Data, Event, EventId, EventNumber, Meta, Value},
     trickle::Program,
 };
@@ -27,6 +28,9 @@ end
 from in
 into out;
 ";
+const PATCH_ONE: &str = "select patch event of upsert \"seen\" => true end from in into out;";
+const PATCH_NESTED: &str =
+    "select patch event of merge \"user\" => {\"name\": \"anonymous\"} end from in into out;";
 const LETS: &str = "
 define script mark
 script
@@ -129,6 +133,59 @@ fn run(bencher: Bencher, program: &str, size: usize) {
         instance.run(black_box(event), 0, &mut outputs).unwrap();
         assert_eq!(outputs.len(), 1);
     });
+}
+
+/// How a program gets the data of an event.
+#[derive(Clone, Copy)]
+enum Given {
+    /// As text.
+    Text,
+    /// As a value: parsed before the program runs.
+    Parsed,
+}
+
+/// Measures a message on its whole way: the codec checks it, the program runs, and the codec encodes what leaves.
+fn run_with_codec(bencher: Bencher, program: &str, given: Given, size: usize) {
+    let text = document(size);
+    let mut instance = Program::compile("bench", program).unwrap().instance();
+    let codec = codec::lookup("json").unwrap();
+    let id = EventId { source: 1, stream: 0, event: EventNumber(0) };
+    let mut outputs = Vec::with_capacity(4);
+    bencher.counter(BytesCount::new(text.len())).with_inputs(|| text.clone()).bench_local_values(|text| {
+        outputs.clear();
+        let data = match given {
+            Given::Text => codec.decode_text(black_box(text)).unwrap(),
+            Given::Parsed => Value::from_json(black_box(&text)).unwrap().into(),
+        };
+        let event = Event { id, data, meta: Meta::default(), origin: None, ingest_ns: 0 };
+        instance.run(event, 0, &mut outputs).unwrap();
+        codec.encode(outputs.pop().unwrap().1.data).unwrap()
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn codec_passthrough(bencher: Bencher, size: usize) {
+    run_with_codec(bencher, PASSTHROUGH, Given::Text, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn codec_filter(bencher: Bencher, size: usize) {
+    run_with_codec(bencher, FILTER, Given::Text, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn codec_patch_one(bencher: Bencher, size: usize) {
+    run_with_codec(bencher, PATCH_ONE, Given::Text, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn codec_patch_nested(bencher: Bencher, size: usize) {
+    run_with_codec(bencher, PATCH_NESTED, Given::Text, size);
+}
+
+#[divan::bench(args = SIZES)]
+fn value_patch_one(bencher: Bencher, size: usize) {
+    run_with_codec(bencher, PATCH_ONE, Given::Parsed, size);
 }
 
 #[divan::bench(args = SIZES)]

@@ -1,21 +1,35 @@
 //! The data of an event, parsed only when it is read.
 
+use std::sync::{Arc, OnceLock};
+
 use bytestring::ByteString;
 
-use crate::{Value, json};
+use crate::{
+    Value, json,
+    outline::Outline,
+    scan::{self, Field},
+};
 
 /// The data of an event: a value, or JSON text that is not parsed yet.
 #[derive(Debug, Clone)]
 pub enum Data {
     /// A value.
     Value(Value),
-    /// Well-formed JSON text, not parsed yet. Made by [`Data::json`] only.
+    /// Well-formed JSON text, not parsed yet. Made by [`Data::json`] and [`Outline::to_json`] only.
     Json(JsonText),
 }
 
-/// JSON text that is known to be one well-formed document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonText(ByteString);
+/// JSON text that is known to be one well-formed document. Clones share the text.
+#[derive(Debug, Clone)]
+pub struct JsonText(Arc<Document>);
+
+#[derive(Debug)]
+struct Document {
+    text: ByteString,
+    /// Where the fields of the outermost object are; `None` for other documents, and for objects with many fields or
+    /// with escapes in their keys.
+    fields: OnceLock<Option<Box<[Field]>>>,
+}
 
 // === impl Data ===
 
@@ -26,14 +40,18 @@ impl Data {
     /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than
     /// 127 levels.
     pub fn json(text: ByteString) -> Result<Self, serde_json::Error> {
-        json::check(&text)?;
-        Ok(Self::Json(JsonText(text)))
+        let fields = match scan::check(&text) {
+            Some(fields) => fields,
+            // The slower check has the error.
+            None => json::check(&text).map(|()| None)?,
+        };
+        Ok(Self::Json(JsonText(Arc::new(Document { text, fields: fields.into() }))))
     }
 
     /// The data's memory in bytes, without `size_of::<Self>()`; see [`Value::size`].
     pub fn size(&self) -> usize {
         match self {
-            Self::Json(text) => text.0.len(),
+            Self::Json(text) => text.size(),
             Self::Value(value) => value.size(),
         }
     }
@@ -67,24 +85,67 @@ impl PartialEq for Data {
     }
 }
 
+impl PartialEq for JsonText {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Eq for JsonText {}
+
 impl JsonText {
+    /// The text of an [`Outline`], which is well-formed.
+    pub(crate) fn of_parts(text: ByteString) -> Self {
+        Self(Arc::new(Document { text, fields: OnceLock::new() }))
+    }
+
     /// The JSON text as it was received, white space included.
     pub fn as_text(&self) -> &ByteString {
-        &self.0
+        &self.0.text
     }
 
     /// Whether the document is a string.
     pub fn is_string(&self) -> bool {
-        self.0.trim_start().starts_with('"')
+        self.0.text.trim_start().starts_with('"')
     }
 
     /// The JSON text, without a copy.
     pub fn into_text(self) -> ByteString {
-        self.0
+        Arc::try_unwrap(self.0).map_or_else(|shared| shared.text.clone(), |document| document.text)
+    }
+
+    /// Finds fields of the outermost object without reading the rest; `None` if that is not possible for this document.
+    pub fn finder<'t>(&'t self) -> Option<impl Fn(&str) -> Option<&'t str>> {
+        let fields = self.fields()?;
+        Some(move |key: &str| {
+            // The last of equal keys counts.
+            let field = fields.iter().rfind(|field| field.key(&self.0.text) == key)?;
+            Some(field.value(&self.0.text))
+        })
+    }
+
+    /// The fields of the document, to be changed; `None` if it is not an object.
+    pub fn outline(&self) -> Option<Outline<'_>> {
+        let text = &*self.0.text;
+        match self.fields() {
+            Some(fields) => {
+                Some(Outline::of_fields(fields.iter().map(|field| (field.key(text), field.value(text)))))
+            }
+            None => Outline::of_document(text),
+        }
+    }
+
+    fn fields(&self) -> Option<&[Field]> {
+        self.0.fields.get_or_init(|| scan::check(&self.0.text).flatten()).as_deref()
+    }
+
+    fn size(&self) -> usize {
+        let fields = self.0.fields.get().and_then(Option::as_deref).unwrap_or_default();
+        self.0.text.len() + size_of_val(fields)
     }
 
     fn parse(&self) -> Value {
-        json::parse(&self.0).expect("`Data::json` has checked it with the same parser")
+        json::parse(&self.0.text).expect("`Data::json` has checked it, as strictly as the parser does")
     }
 }
 

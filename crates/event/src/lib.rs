@@ -11,6 +11,8 @@ mod id;
 mod json;
 mod meta;
 mod origin;
+mod outline;
+mod scan;
 mod value;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub use self::{
     json::{Small, small_float},
     meta::{Meta, MetaError},
     origin::Origin,
+    outline::{Outline, Part, TooDeep},
     value::{Record, Value, compare_int_to_float},
 };
 

@@ -7,6 +7,7 @@ use crate::{
     diagnostic::{Fault, RuntimeError},
     eval::{
         Env, eval,
+        patch::edit,
         script::{self, Ending, ScriptFrame, State, checked},
     },
     graph::{Destination, Graph, IN, Node, NodeKind, ScriptNode, SelectNode, Stream},
@@ -21,7 +22,7 @@ use crate::{
         ops::truth_of,
     },
 };
-use towline_event::{Event, EventId, Origin, Value};
+use towline_event::{Data, Event, EventId, Origin, Value};
 
 /// A program with the script states of one session.
 pub(crate) struct Engine<'r> {
@@ -187,16 +188,24 @@ impl Run<'_> {
         let selected = match &select.target {
             None => message.into_owned(),
             Some((op, span)) => {
-                let value = eval(op, &self.env(&message, reads))?.into_owned();
-                let value = if op.is_path() { value } else { checked(value, *span, &self.steps)? };
+                let data = self.target(op, *span, &self.env(&message, reads), select.having.is_some())?;
                 match message {
-                    Cow::Owned(message) => Message::of(value, message.meta),
-                    Cow::Borrowed(message) => Message::of(value, message.meta.clone()),
+                    Cow::Owned(message) => Message::new(data, message.meta),
+                    Cow::Borrowed(message) => Message::new(data, message.meta.clone()),
                 }
             }
         };
         let kept = self.holds(select.having.as_ref(), &selected, None, "having")?;
         Ok(kept.then_some(selected))
+    }
+
+    /// The data that a select makes. `having` will read it as a value.
+    fn target(&self, op: &Op, span: Span, env: &Env<'_>, is_read: bool) -> Result<Data, Box<Fault>> {
+        if !is_read && let Some(edited) = edit(op, span, env) {
+            return edited;
+        }
+        let value = eval(op, env)?.into_owned();
+        if op.is_path() { Ok(value.into()) } else { checked(value, span, &self.steps).map(Data::Value) }
     }
 
     fn holds(

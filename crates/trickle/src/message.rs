@@ -3,7 +3,7 @@
 use std::{cell::OnceCell, sync::Arc};
 
 use crate::reads::Reads;
-use towline_event::{Data, Event, EventId, Meta, Origin, Value};
+use towline_event::{Data, Event, EventId, JsonText, Meta, Origin, Value};
 
 /// The data and metadata of an event. JSON text is parsed when the program first uses it. The text is kept,
 /// so that unchanged data leaves as it was received.
@@ -39,10 +39,18 @@ impl Message {
     /// The part of the data that `reads` covers. All readers of a stream pass the same `reads`.
     pub(crate) fn part(&self, reads: &Reads) -> &Value {
         match (&self.text, self.value.get()) {
-            (Some(Data::Json(text)), None) => self
-                .part
-                .get_or_init(|| reads.part_of(text.as_text()).unwrap_or_else(|| self.value().clone())),
+            (Some(Data::Json(text)), None) => {
+                self.part.get_or_init(|| reads.part_of(text).unwrap_or_else(|| self.value().clone()))
+            }
             _ => self.value(),
+        }
+    }
+
+    /// The data, if it is JSON text.
+    pub(crate) fn json(&self) -> Option<&JsonText> {
+        match &self.text {
+            Some(Data::Json(text)) => Some(text),
+            _ => None,
         }
     }
 

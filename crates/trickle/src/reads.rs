@@ -11,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use crate::code::{
     CaseOp, FieldTestOp, KeyOp, Op, OperationKindOp, PathOp, PatternOp, PieceOp, Root, Step, StepKind,
 };
-use towline_event::{Record, Small, Value, visit_scalars};
+use towline_event::{JsonText, Record, Small, Value, visit_scalars};
 
 /// Maximum number of keys of a path that are distinguished; at this depth, the whole value is read. The tree
 /// is walked recursively, and a path may have as many steps as fit in a program text.
@@ -79,6 +79,18 @@ impl Reads {
             // A function reads nothing but its arguments.
             Op::Call(call) => call.args.iter().for_each(|arg| self.add(arg)),
             Op::Bytes(bytes) => bytes.parts.iter().for_each(|part| self.add(&part.value)),
+        }
+    }
+
+    /// Adds the paths that the target of a select reads. A patch of the whole event, or a merge into it, changes the
+    /// event's text, and reads what its operations read (`eval::patch::edit`).
+    pub(crate) fn add_target(&mut self, op: &Op) {
+        match op {
+            Op::Patch(patch) if patch.subject.is_event() => {
+                patch.operations.iter().for_each(|operation| self.add_operation(&operation.kind));
+            }
+            Op::Merge(merge) if merge.subject.0.is_event() => self.add(&merge.spec.0),
+            other => self.add(other),
         }
     }
 
@@ -179,9 +191,21 @@ impl Reads {
 
     // --- reading ---
 
-    /// Parses the part of a JSON text that these paths lead to. `None` if the text is not JSON, or if a
-    /// number in the part may be beyond 64 bits.
-    pub(crate) fn part_of(&self, json: &str) -> Option<Value> {
+    /// Parses the part of a JSON text that these paths lead to. `None` if a number in the part may be beyond 64 bits.
+    pub(crate) fn part_of(&self, json: &JsonText) -> Option<Value> {
+        let find = if self.whole { None } else { json.finder() };
+        let Some(find) = find else { return self.part_of_text(json.as_text()) };
+        let mut record = Record::with_capacity(self.keys.len());
+        for (key, reads) in &self.keys {
+            if let Some(value) = find(key) {
+                record.insert(key.clone(), reads.part_of_text(value)?);
+            }
+        }
+        Some(Value::Record(std::sync::Arc::new(record)))
+    }
+
+    /// The same for a text whose fields are not known.
+    fn part_of_text(&self, json: &str) -> Option<Value> {
         self.deserialize(&mut serde_json::Deserializer::from_str(json)).ok()
     }
 }
@@ -267,7 +291,7 @@ mod tests {
 
     #[test]
     fn only_the_paths_are_parsed() {
-        let part = |paths: &[&[&str]], json: &str| reads(paths).part_of(json).unwrap().to_json();
+        let part = |paths: &[&[&str]], json: &str| reads(paths).part_of_text(json).unwrap().to_json();
         let json = r#"{"b":{"c":[1],"d":2},"a":1,"a":{"x":[3]},"z":0}"#;
         assert_eq!(part(&[&["a"]], json), r#"{"a":{"x":[3]}}"#);
         assert_eq!(part(&[&["b", "d"]], json), r#"{"b":{"d":2}}"#);

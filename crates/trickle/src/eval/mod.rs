@@ -11,7 +11,8 @@
 mod bytes;
 mod call;
 mod each;
-mod patch;
+mod fields;
+pub(crate) mod patch;
 pub(crate) mod path;
 mod pattern;
 pub(crate) mod script;

@@ -140,12 +140,15 @@ impl Node {
     fn add_reads(&self, reads: &mut Reads) {
         match &self.kind {
             NodeKind::Select(select) => {
-                let target = select.target.iter().map(|(target, _)| target);
-                let filter = select.filter.iter().map(|(filter, _)| filter);
-                target.chain(filter).for_each(|op| reads.add(op));
-                // An event that is passed on unchanged is read whole.
-                if select.target.is_none() && select.having.is_some() {
-                    *reads = Reads::whole();
+                if let Some((filter, _)) = &select.filter {
+                    reads.add(filter);
+                }
+                match (&select.target, &select.having) {
+                    (Some((target, _)), Some(_)) => reads.add(target),
+                    (Some((target, _)), None) => reads.add_target(target),
+                    // An event that is passed on unchanged is read whole.
+                    (None, Some(_)) => *reads = Reads::whole(),
+                    (None, None) => {}
                 }
             }
             NodeKind::Script(_) => *reads = Reads::whole(),

@@ -1,6 +1,7 @@
 //! Tests of whole programs: text and JSON in, JSON out.
 
 mod bounds;
+mod edits;
 mod expressions;
 mod functions;
 mod graph;

@@ -275,7 +275,7 @@ fn compiles_or_reports_errors(text: &str, input: &Value) {
 }
 
 /// JSON texts with duplicate keys and escaped keys.
-fn json_text() -> impl Strategy<Value = String> {
+pub(super) fn json_text() -> impl Strategy<Value = String> {
     let leaf =
         prop::sample::select(vec!["null", "true", "1", "-2", "1.5", "\"a\"", "\"\\u0061b\"", "[]", "{}"]);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {

@@ -71,6 +71,11 @@ impl Steps {
         self.spend(steps).map_err(|message| Fault::new(span, message))
     }
 
+    /// Spends the steps for building a record with `items` fields.
+    pub(crate) fn weigh_items(&self, items: usize, span: Span) -> Result<(), Box<Fault>> {
+        self.spend(items / ITEMS_A_STEP).map_err(|message| Fault::new(span, message))
+    }
+
     /// The size in bytes of a value that will be stored `depth` levels deep; an error if it exceeds the
     /// limits.
     pub(crate) fn measure(&self, value: &Value, depth: usize) -> Result<usize, LimitExceeded> {
