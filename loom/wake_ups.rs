@@ -208,7 +208,7 @@ fn the_death_of_a_pipeline_wakes_the_session() {
         let second = Arc::clone(&tracker);
         let other = thread::spawn(move || second.pipeline_died("in"));
         block_on(poll_fn(|cx: &mut Context<'_>| {
-            match tracker.take_acks(Some(cx.waker()), false).as_slice() {
+            match tracker.take_acks(Some(cx.waker()), false).into_iter().collect::<Vec<_>>().as_slice() {
                 [Ack::PipelineDied(name)] if name == "in" => Poll::Ready(()),
                 _ => Poll::Pending,
             }
