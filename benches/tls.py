@@ -9,7 +9,9 @@ load, and does not count. The subjects run on another core, one after another in
 table has medians. Needs nginx, haproxy and openssl.
 """
 
-import json, os, random, signal, socket, statistics, subprocess, sys, tempfile, time
+import json, os, random, statistics, subprocess, sys, tempfile, time
+
+from curves import Program, free_port, written
 
 PROXY_CORE, LOAD_CORE = "0", "1"
 REPETITIONS, SECONDS, IDLE = 3, "1", 1000
@@ -73,46 +75,6 @@ max_frame = "64MiB"
 upstream = "echo"
 origins = ["*"]
 """
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait(port):
-    end = time.time() + 15
-    while time.time() < end:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 0.3).close()
-        except OSError:
-            time.sleep(0.02)
-    sys.exit(f"nothing listens on {port}")
-
-
-class Program:
-    """A process in a group of its own, pinned to a core."""
-
-    def __init__(self, core, args, port, folder):
-        log = open(folder + "/log", "ab")
-        self.process = subprocess.Popen(["taskset", "-c", core] + args, stdout=log, stderr=log, start_new_session=True)
-        wait(port)
-
-    def stop(self):
-        os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-
-def written(folder, name, text):
-    path = f"{folder}/{name}"
-    with open(path, "w") as file:
-        file.write(text)
-    return path
 
 
 def start(subject, towline, echo, folder):

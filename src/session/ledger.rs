@@ -39,7 +39,7 @@ impl Outcome {
 pub struct Ledger {
     /// The events before those of `plain`.
     open: VecDeque<LedgerEntry>,
-    /// The latest events. Two numbers stand for any number of them, until one of them is no longer plain.
+    /// The latest events, as two numbers. Events move to `open` when one of them is no longer plain.
     plain: PlainRun,
     /// Where events and outcomes are counted.
     figures: Arc<SessionFigures>,

@@ -147,7 +147,7 @@ pub enum Control {
     Drain(Drain),
     /// Close the client, by order of an operator. There is no reply.
     Close(CloseFrame),
-    /// End the session immediately: the drain deadline has passed. There is no reply.
+    /// End the session immediately, because the drain deadline has passed. Sends no reply.
     CutOff,
     /// Report what the session is doing. The reply is the snapshot, which the session, or its supervisor after it, sends
     /// when it handles the message.

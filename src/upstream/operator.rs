@@ -59,7 +59,7 @@ impl Upstream {
     /// Uses an endpoint again that an operator has emptied. Sessions that have not moved stay.
     ///
     /// # Errors
-    /// When there is no such endpoint, the settings have it emptied, or it is not listed and no operator has it emptied.
+    /// When no endpoint matches, when the settings drain it, or when it is unlisted and no operator drains it.
     pub fn undrain_endpoint(&self, which: &str) -> Result<Undrained, OrderError> {
         self.end_drain(which, &[Cause::Drain]).map(|(undrained, _)| undrained)
     }
@@ -68,7 +68,7 @@ impl Upstream {
     /// were to move and stay.
     ///
     /// # Errors
-    /// When there is no such endpoint, the settings have it emptied, or it is not listed and no operator has it emptied.
+    /// When no endpoint matches, when the settings drain it, or when it is unlisted and no operator drains it.
     pub fn abort_moves(&self, which: &str) -> Result<usize, OrderError> {
         self.end_drain(which, &[Cause::Drain, Cause::Operator]).map(|(_, stay)| stay)
     }

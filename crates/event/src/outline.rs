@@ -105,7 +105,7 @@ impl<'t> Outline<'t> {
         }
     }
 
-    /// The object as JSON text. Fields that are text stay as they are; between them there is no white space.
+    /// The object as JSON text. Keeps the text of fields that have text, and writes no white space between fields.
     ///
     /// # Errors
     /// When a value nests so deeply that the text could not be parsed.

@@ -277,7 +277,7 @@ fn plain_len(bytes: &[u8]) -> usize {
 }
 
 /// Sets the highest bit of the first byte, from the lowest on, that is a quote, a backslash or a control character.
-/// The bits above it mean nothing, because subtractions carry into them; 0 if there is no such byte.
+/// Returns 0 if there is no such byte. Ignore the bits above the lowest one: subtractions carry into them.
 fn special(word: u64) -> u64 {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGHEST: u64 = ONES << 7;

@@ -54,7 +54,8 @@ fn mask(data: &mut [u8], key: [u8; 4]) {
     }
 }
 
-/// The steps of a proxy without events, buffers and limits. `next_key` stands for the generator of masking keys.
+/// Does what any proxy does to frames, without events, buffers and limits. `next_key` replaces the generator of masking
+/// keys.
 fn least<const STEP: usize>(frames: &mut [u8], out: &mut Vec<u8>, (reads, writes): (Role, Role)) -> u64 {
     let (mut at, mut settled, mut next_key) = (0, 0, 1_u32);
     while let Some([first, second]) = frames[at..].first_chunk().copied() {

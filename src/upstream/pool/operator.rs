@@ -201,8 +201,7 @@ impl Pool {
     /// Uses an endpoint again that an operator has had emptied.
     ///
     /// # Errors
-    /// When the endpoint cannot be used again, because the settings have it emptied, or it is no longer listed and no
-    /// operator has had it emptied.
+    /// When the settings drain the endpoint, or when it is unlisted and no operator drains it.
     pub fn undrain(&mut self, endpoint: &Arc<Endpoint>) -> Result<Undrained, OrderError> {
         let Some(member) = self.member(endpoint) else { return Err(OrderError::Unlisted) };
         let was_drained = member.is_drained_by_operator;
@@ -351,7 +350,7 @@ mod tests {
         let drains = pool.set_endpoints(&configs(&["ws://b"]));
         assert!(drains.listed_again.is_empty() && drains.forgotten.is_empty() && !drains.is_last);
         assert_eq!(rows(&pool), [row(1, "ws://a", true), row(2, "ws://b", false)]);
-        assert_eq!(pool.urls().count(), 1, "it is no endpoint");
+        assert_eq!(pool.urls().count(), 1, "unlisted servers are not endpoints");
         let drains = pool.set_endpoints(&configs(&["ws://b", "ws://a"]));
         assert_eq!(drains.listed_again.len(), 1);
         assert_eq!(rows(&pool), [row(1, "ws://a", true), row(2, "ws://b", false)]);

@@ -60,7 +60,7 @@ fn subject(op: &Op, env: &Env<'_>) -> Result<Value, Box<Fault>> {
 
 /// Evaluates a patch of the whole event, or a merge into it, on the event's JSON text: what is not changed is neither
 /// parsed nor written again. The result is the same document as that of [`patch`] and [`merge`]. `None` if the
-/// expression is something else, or the event is no text of a record.
+/// expression is something else, or if the event has no text of a record.
 pub(crate) fn edit(op: &Op, span: Span, env: &Env<'_>) -> Option<Result<Data, Box<Fault>>> {
     let mut outline = match op {
         Op::Patch(patch) if patch.subject.is_event() && !copies(patch) => env.message.json()?.outline()?,
