@@ -21,23 +21,26 @@ struct Extent {
     reloads: usize,
     /// The time between two reloads.
     pause: Duration,
+    /// Moves in a second: the default in the long form, which has 22 seconds for the moves of an upstream.
+    move_rate: usize,
 }
 
 impl Extent {
     fn chosen() -> Self {
         match std::env::var("TOWLINE_RELOAD_SECONDS").ok().and_then(|text| text.parse::<f64>().ok()) {
-            None => Self { sessions: 100, reloads: 20, pause: Duration::from_millis(100) },
+            None => Self { sessions: 100, reloads: 20, pause: Duration::from_millis(100), move_rate: 5000 },
             Some(seconds) => {
                 let reloads = ((seconds / 600.0 * 136.0) as usize).max(5);
                 let pause = Duration::from_secs_f64(seconds / reloads as f64);
-                Self { sessions: 1000, reloads, pause }
+                Self { sessions: 1000, reloads, pause, move_rate: 200 }
             }
         }
     }
 }
 
 /// The settings of reload `number`: limits, rates, programs, routes, listeners and upstreams take turns.
-fn settings(number: usize, upstreams: &[TestUpstream; 2]) -> Settings {
+/// Sessions move at `move_rate` each second when their endpoint goes.
+fn settings(number: usize, upstreams: &[TestUpstream; 2], move_rate: usize) -> Settings {
     let endpoints = match number / 5 % 3 {
         0 => format!("[{:?}]", upstreams[0].url()),
         1 => format!("[{:?}, {:?}]", upstreams[0].url(), upstreams[1].url()),
@@ -45,7 +48,7 @@ fn settings(number: usize, upstreams: &[TestUpstream; 2]) -> Settings {
     };
     let settings = Settings::request(&upstreams[0].url())
         .endpoints(&endpoints)
-        .with("upstream.echo.move.rate = 5000")
+        .with(&format!("upstream.echo.move.rate = {move_rate}"))
         .with(&format!("upstream.echo.max_in_flight = {}", 64 + number))
         .with(&format!("upstream.echo.reply_timeout = \"{}s\"", 20 + number % 10))
         .with(&format!("listener.ws.max_sessions = {}", 5000 + number))
@@ -91,7 +94,9 @@ fn p99(times: impl Iterator<Item = Duration>) -> Duration {
 fn reloads_under_load_close_no_session_and_lose_no_message() {
     let extent = Extent::chosen();
     let upstreams = [TestUpstream::echo(), TestUpstream::echo()];
-    let proxy = Proxy::start(&settings(0, &upstreams)).expect("reload failed").expect("reload problem");
+    let proxy = Proxy::start(&settings(0, &upstreams, extent.move_rate))
+        .expect("reload failed")
+        .expect("reload problem");
     let enough = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..extent.sessions)
         .map(|number| {
@@ -105,10 +110,11 @@ fn reloads_under_load_close_no_session_and_lose_no_message() {
     let (reloading, before) = (Instant::now(), proxy.resident_kib());
     for number in 1..=extent.reloads {
         if number % 5 == 4 {
-            let broken = settings(number, &upstreams).with(r#"listener.ws.codec = "strng""#);
+            let broken =
+                settings(number, &upstreams, extent.move_rate).with(r#"listener.ws.codec = "strng""#);
             assert_eq!(proxy.reload_broken(&broken).len(), 1);
         } else {
-            proxy.reload(&settings(number, &upstreams));
+            proxy.reload(&settings(number, &upstreams, extent.move_rate));
         }
         pause(extent.pause);
     }
