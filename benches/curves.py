@@ -18,6 +18,8 @@ Needs nginx, haproxy, and 20,000 open files.
 
 import json, os, random, resource, signal, socket, subprocess, sys, tempfile, time
 
+from proxies import haproxy, nginx, written
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 FIGURES = os.path.join(HERE, "..", "docs", "figures")
 DATA = os.path.join(FIGURES, "data", "curves.csv")
@@ -27,47 +29,13 @@ NAMES = ["cost-size", "cost-sessions", "cost-pipelines", "memory-sessions"]
 SIZES = [64, 256, 1024, 4096, 16384, 65536, 262144, 1048576]
 SESSIONS = [10, 100, 1000, 4000, 9000]
 IDLE = [1000, 3000, 5000, 7000, 9000]
+SESSIONS_MAX = 9900  # for nginx and HAProxy
+HOST = "127.0.0.1"
 PIPELINES = [0, 1, 2, 4, 8, 16]
 PASS = "select event from in into out;"
 # A program that has to look at each event, and passes it.
 LOOK = 'select event from in where event != "" into out;'
 
-NGINX = """daemon off; master_process on; worker_processes 1; worker_rlimit_nofile 20000;
-pid {dir}/nginx.pid; error_log {dir}/nginx.err warn;
-events {{ worker_connections 19900; multi_accept on; use epoll; }}
-http {{
-  access_log off; tcp_nodelay on;
-  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
-  scgi_temp_path {dir}/s;
-  server {{
-    listen 127.0.0.1:{port} backlog=8192;
-    location / {{
-      proxy_pass http://127.0.0.1:{echo}; proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_set_header Host $host;
-      proxy_read_timeout 1h; proxy_send_timeout 1h; proxy_buffer_size 16k; proxy_buffers 8 16k;
-    }}
-  }}
-}}
-"""
-HAPROXY = """global
-  nbthread 1
-  maxconn 9900
-  ulimit-n 20000
-  no log
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-  timeout tunnel 1h
-  timeout http-request 10s
-frontend f
-  bind 127.0.0.1:{port} backlog 8192
-  maxconn 9900
-  default_backend b
-backend b
-  server s 127.0.0.1:{echo}
-"""
 TOWLINE = """log.level = "warn"
 admin.bind = ""
 server.workers = 1
@@ -117,13 +85,6 @@ class Program:
         self.process.wait()
 
 
-def written(folder, name, text):
-    path = f"{folder}/{name}"
-    with open(path, "w") as file:
-        file.write(text)
-    return path
-
-
 def towline_settings(port, echo, pipelines):
     names = [f"look{number}" for number in range(pipelines)]
     texts = "\n".join(f"[pipeline.{name}]\nsource = '{LOOK}'" for name in names)
@@ -133,11 +94,10 @@ def towline_settings(port, echo, pipelines):
 
 def start(subject, towline, echo, folder, pipelines):
     port = free_port()
-    values = {"dir": folder, "port": port, "echo": echo}
     if subject == "nginx":
-        args = ["nginx", "-c", written(folder, "nginx.conf", NGINX.format(**values)), "-e", folder + "/e"]
+        args = nginx(folder, HOST, port, echo, SESSIONS_MAX)
     elif subject == "HAProxy":
-        args = ["haproxy", "-db", "-f", written(folder, "haproxy.cfg", HAPROXY.format(**values))]
+        args = haproxy(folder, HOST, port, echo, SESSIONS_MAX)
     else:
         args = [towline, "run", "--config", written(folder, "towline.toml", towline_settings(port, echo, pipelines))]
     return Program(PROXY_CORE, args, port, folder)

@@ -29,45 +29,15 @@ import tempfile
 import threading
 import time
 
+from proxies import haproxy, nginx, written
+
 HELD = "hold"  # the upstream reads messages that begin with this, and does not answer them
+SESSIONS_MAX = 400  # for nginx and HAProxy; needs no more open files than the usual limit of 1024
 DEADLINE = 30.0  # seconds that any one step may take
 
 # Proxy and upstream need ports that are known in advance. On Linux every process has a loopback address of its own,
 # so that nobody else takes a port between its choice and its use.
 HOST = "127.0.0.1" if sys.platform != "linux" else f"127.83.{os.getpid() >> 8 & 0xff}.{os.getpid() & 0x7f | 0x80}"
-
-NGINX = """
-daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/nginx.err;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{
-    listen {host}:{port};
-    location / {{
-      proxy_pass http://{host}:{upstream};
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection "upgrade";
-      proxy_read_timeout 1h;
-    }}
-  }}
-}}
-"""
-
-HAPROXY = """
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-  timeout tunnel 1h
-frontend clients
-  bind {host}:{port}
-  default_backend echo
-backend echo
-  server echo {host}:{upstream}
-"""
 
 TOWLINE = """
 [admin]
@@ -209,16 +179,14 @@ class Upstream:
 
 def command_of(name, folder, port, upstream, towline):
     """The command of a proxy, or None where it is not installed."""
-    text = {"nginx": NGINX, "HAProxy": HAPROXY}.get(name, TOWLINE)
-    exchange = "request" if "request" in name else "stream"
-    path = os.path.join(folder, "proxy.conf")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text.format(folder=folder, host=HOST, port=port, upstream=upstream, exchange=exchange))
-    commands = {
-        "nginx": ["nginx", "-p", folder, "-e", os.path.join(folder, "nginx.err"), "-c", path],
-        "HAProxy": ["haproxy", "-f", path],
-    }
-    command = commands.get(name, [towline, "run", "--config", path])
+    if name == "nginx":
+        command = nginx(folder, HOST, port, upstream, SESSIONS_MAX)
+    elif name == "HAProxy":
+        command = haproxy(folder, HOST, port, upstream, SESSIONS_MAX)
+    else:
+        exchange = "request" if "request" in name else "stream"
+        text = TOWLINE.format(host=HOST, port=port, upstream=upstream, exchange=exchange)
+        command = [towline, "run", "--config", written(folder, "towline.toml", text)]
     return command if shutil.which(command[0]) else None
 
 

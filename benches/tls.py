@@ -11,10 +11,11 @@ table has medians. Needs nginx, haproxy and openssl.
 
 import json, os, random, statistics, subprocess, sys, tempfile, time
 
-from curves import Program, free_port, written
+from curves import HOST, Program, free_port
+from proxies import haproxy, nginx, written
 
 PROXY_CORE, LOAD_CORE = "0", "1"
-REPETITIONS, SECONDS, IDLE = 3, "1", 1000
+REPETITIONS, SECONDS, IDLE, SESSIONS_MAX = 3, "1", 1000, 9000
 SCENARIOS = {
     "64 B, one at a time": "load --connections 100 --window 1 --size 64",
     "64 B, 32 at a time": "load --connections 100 --window 32 --size 64",
@@ -25,46 +26,12 @@ SCENARIOS = {
 }
 KEYS = {"load": "proxy_us_per_msg", "churn": "proxy_us_per_session", "idle": "rss_per_session_kib"}
 
-NGINX = """daemon off; master_process on; worker_processes 1; worker_rlimit_nofile 20000;
-pid {dir}/nginx.pid; error_log {dir}/nginx.err warn;
-events {{ worker_connections 19000; multi_accept on; }}
-http {{
-  access_log off; tcp_nodelay on;
-  client_body_temp_path {dir}/b; proxy_temp_path {dir}/p; fastcgi_temp_path {dir}/f; uwsgi_temp_path {dir}/u;
-  scgi_temp_path {dir}/s;
-  server {{
-    listen 127.0.0.1:{port} ssl backlog=8192;
-    ssl_certificate {dir}/both.pem; ssl_certificate_key {dir}/both.pem; ssl_protocols TLSv1.3;
-    location / {{
-      proxy_pass http://127.0.0.1:{echo}; proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade";
-      proxy_read_timeout 1h; proxy_send_timeout 1h; proxy_buffer_size 16k; proxy_buffers 8 16k;
-    }}
-  }}
-}}
-"""
-HAPROXY = """global
-  nbthread 1
-  maxconn 9000
-  no log
-defaults
-  mode {mode}
-  timeout connect 5s
-  timeout client 1h
-  timeout server 1h
-  timeout tunnel 1h
-frontend f
-  bind 127.0.0.1:{port} backlog 8192 {bind}
-  default_backend b
-backend b
-  server s 127.0.0.1:{to} {server}
-"""
 TOWLINE = """log.level = "warn"
 admin.bind = ""
 server.workers = 1
 [listener.ws]
 bind = "127.0.0.1:{port}"
-tls.certificates = [{{ cert = "{dir}/both.pem", key = "{dir}/both.pem" }}]
+tls.certificates = [{{ cert = "{both}", key = "{both}" }}]
 max_message = "64MiB"
 max_frame = "64MiB"
 [upstream.echo]
@@ -79,19 +46,16 @@ origins = ["*"]
 
 def start(subject, towline, echo, folder):
     """Starts a subject, and the process that encrypts. Returns both, and the port for plain load."""
-    port, plain = free_port(), free_port()
-    values = {"dir": folder, "port": port, "echo": echo}
+    port, plain, both = free_port(), free_port(), f"{folder}/both.pem"
     if subject == "nginx":
-        args = ["nginx", "-c", written(folder, "nginx.conf", NGINX.format(**values)), "-e", folder + "/e"]
+        args = nginx(folder, HOST, port, echo, SESSIONS_MAX, certificate=both)
     elif subject == "HAProxy":
-        bind = f"ssl crt {folder}/both.pem ssl-min-ver TLSv1.3"
-        text = HAPROXY.format(mode="http", port=port, bind=bind, to=echo, server="")
-        args = ["haproxy", "-db", "-f", written(folder, "haproxy.cfg", text)]
+        args = haproxy(folder, HOST, port, echo, SESSIONS_MAX, bind=f"ssl crt {both} ssl-min-ver TLSv1.3")
     else:
-        args = [towline, "run", "--config", written(folder, "towline.toml", TOWLINE.format(**values))]
+        args = [towline, "run", "--config", written(folder, "towline.toml", TOWLINE.format(port=port, echo=echo, both=both))]
     proxy = Program(PROXY_CORE, args, port, folder)
-    text = HAPROXY.format(mode="tcp", port=plain, bind="", to=port, server="ssl verify none ssl-min-ver TLSv1.3")
-    encrypting = Program(LOAD_CORE, ["haproxy", "-db", "-f", written(folder, "to.cfg", text)], plain, folder)
+    args = haproxy(folder, HOST, plain, port, SESSIONS_MAX, mode="tcp", server="ssl verify none ssl-min-ver TLSv1.3")
+    encrypting = Program(LOAD_CORE, args, plain, folder)
     time.sleep(0.3)
     return proxy, encrypting, plain
 
