@@ -1,13 +1,16 @@
 //! The data of an event, parsed only when it is read.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
 use crate::{
-    Value, json,
+    Value,
+    json::{
+        index::{Field, Index},
+        parse,
+    },
     outline::Outline,
-    scan::{self, Field},
 };
 
 /// The data of an event: a value, or JSON text that is not parsed yet.
@@ -26,9 +29,7 @@ pub struct JsonText(Arc<Document>);
 #[derive(Debug)]
 struct Document {
     text: ByteString,
-    /// Where the fields of the outermost object are; `None` for other documents, and for objects with many fields or
-    /// with escapes in their keys.
-    fields: OnceLock<Option<Box<[Field]>>>,
+    index: Index,
 }
 
 // === impl Data ===
@@ -40,12 +41,12 @@ impl Data {
     /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than
     /// 127 levels.
     pub fn json(text: ByteString) -> Result<Self, serde_json::Error> {
-        let fields = match scan::check(&text) {
-            Some(fields) => fields,
+        let index = match Index::of(&text) {
+            Some(index) => index,
             // The slower check has the error.
-            None => json::check(&text).map(|()| None)?,
+            None => parse::check(&text).map(|()| Index::default())?,
         };
-        Ok(Self::Json(JsonText(Arc::new(Document { text, fields: fields.into() }))))
+        Ok(Self::Json(JsonText(Arc::new(Document { text, index }))))
     }
 
     /// The data's memory in bytes, without `size_of::<Self>()`; see [`Value::size`].
@@ -95,8 +96,8 @@ impl Eq for JsonText {}
 
 impl JsonText {
     /// The text of an [`Outline`], which is well-formed.
-    pub(crate) fn of_parts(text: ByteString) -> Self {
-        Self(Arc::new(Document { text, fields: OnceLock::new() }))
+    pub(crate) fn of_parts(text: ByteString, index: Index) -> Self {
+        Self(Arc::new(Document { text, index }))
     }
 
     /// The JSON text as it was received, white space included.
@@ -136,16 +137,16 @@ impl JsonText {
     }
 
     fn fields(&self) -> Option<&[Field]> {
-        self.0.fields.get_or_init(|| scan::check(&self.0.text).flatten()).as_deref()
+        self.0.index.fields()
     }
 
     fn size(&self) -> usize {
-        let fields = self.0.fields.get().and_then(Option::as_deref).unwrap_or_default();
+        let fields = self.fields().unwrap_or_default();
         self.0.text.len() + size_of_val(fields)
     }
 
     fn parse(&self) -> Value {
-        json::parse(&self.0.text).expect("`Data::json` has checked it, as strictly as the parser does")
+        parse::parse(&self.0.text).expect("`Data::json` has checked it, as strictly as the parser does")
     }
 }
 

@@ -12,7 +12,6 @@ mod json;
 mod meta;
 mod origin;
 mod outline;
-mod scan;
 mod value;
 
 use std::sync::Arc;
@@ -21,7 +20,10 @@ pub use self::{
     big::BigNumber,
     data::{Data, JsonText},
     id::{EventId, EventIdError, EventNumber},
-    json::{Small, small_float},
+    json::{
+        parse::{Small, small_float},
+        scanner::{JsonKey, JsonScanner},
+    },
     meta::{Meta, MetaError},
     origin::Origin,
     outline::{Outline, Part, TooDeep},

@@ -5,7 +5,14 @@ use std::borrow::Cow;
 use bytestring::ByteString;
 use indexmap::IndexMap;
 
-use crate::{JsonText, Value, json, scan};
+use crate::{
+    JsonText, Value,
+    json::{
+        index::{self, Notes},
+        parse,
+        scanner::DEPTH_MAX,
+    },
+};
 
 /// The fields of an object, in order. They stay text until they are changed, so changing one field does not parse the
 /// others. As in a [`Record`](crate::Record), of two fields with the same key there is only the last one, at the place
@@ -35,7 +42,7 @@ impl<'t> Outline<'t> {
     /// The fields of an object, whose text has no white space around it.
     fn of(text: &'t str) -> Self {
         let mut fields = IndexMap::new();
-        scan::each_field(text, |key, value| {
+        index::each_field(text, |key, value| {
             fields.insert(key, Part(Content::Text(value)));
         });
         Self(fields)
@@ -111,14 +118,14 @@ impl<'t> Outline<'t> {
     /// When a value nests so deeply that the text could not be parsed.
     pub fn to_json(&self) -> Result<JsonText, TooDeep> {
         let values = self.values();
-        if values.iter().any(|(value, depth)| nests_beyond(value, scan::DEPTH_MAX as usize - depth)) {
+        if values.iter().any(|(value, depth)| nests_beyond(value, DEPTH_MAX as usize - depth)) {
             return Err(TooDeep);
         }
-        let mut out = Vec::with_capacity(self.text_len() + 64);
-        self.write(&mut out);
+        let (mut out, mut notes) = (Vec::with_capacity(self.text_len() + 64), Notes::new());
+        self.write(&mut out, &mut notes);
         // A text of parts that are JSON, each at its place, is JSON.
         let text = String::from_utf8(out).map_err(|_| TooDeep)?;
-        Ok(JsonText::of_parts(text.into()))
+        Ok(JsonText::of_parts(text.into(), notes.into()))
     }
 
     /// The object as a value.
@@ -140,16 +147,22 @@ impl<'t> Outline<'t> {
         self.0.iter().map(len).sum()
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the object, and notes where its fields are.
+    fn write(&self, out: &mut Vec<u8>, notes: &mut Notes) {
         for (index, (key, part)) in self.0.iter().enumerate() {
             out.push(if index == 0 { b'{' } else { b',' });
+            let start = out.len() + 1;
             write_json(out, &**key);
+            let written_key = start..out.len() - 1;
             out.push(b':');
+            let start = out.len();
             match &part.0 {
                 Content::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Content::Value(value) => write_json(out, value),
-                Content::Fields(fields) => fields.write(out),
+                Content::Fields(fields) => fields.write(out, &mut Notes::new()),
             }
+            let is_escaped = written_key.len() != key.len();
+            notes.add(written_key, is_escaped, start..out.len());
         }
         out.extend_from_slice(if self.0.is_empty() { b"{}" } else { b"}" });
     }
@@ -201,7 +214,7 @@ impl<'t> Part<'t> {
     /// The value, which is parsed or built from its parts.
     pub fn to_value(&self) -> Value {
         match &self.0 {
-            Content::Text(text) => json::parse(text).unwrap_or_default(),
+            Content::Text(text) => parse::parse(text).unwrap_or_default(),
             Content::Value(value) => value.clone(),
             Content::Fields(fields) => fields.to_value(),
         }
@@ -238,6 +251,14 @@ mod tests {
             "{\"a\":1.50,\"b\":{\"x\":[ 1 ],\"\\n\":null},\"d\":2}"
         );
         assert_eq!(outline.values(), [(&Value::Null, 2), (&Value::Int(2), 1)]);
+        let written = outline.to_json().unwrap();
+        let find = written.finder().unwrap();
+        assert_eq!(
+            ["a", "b", "c", "d"].map(find),
+            [Some("1.50"), Some(r#"{"x":[ 1 ],"\n":null}"#), None, Some("2")]
+        );
+        outline.insert("\n".into(), Value::Null.into());
+        assert!(outline.to_json().unwrap().finder().is_none());
     }
 
     #[test]
@@ -259,7 +280,7 @@ mod tests {
             outline.to_json()
         };
         let deepest = with(126).unwrap();
-        assert!(json::check(deepest.as_text()).is_ok());
+        assert!(parse::check(deepest.as_text()).is_ok());
         assert_eq!(with(127), Err(TooDeep));
     }
 }

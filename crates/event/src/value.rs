@@ -10,7 +10,7 @@ use serde::{
     ser::{SerializeMap, SerializeSeq},
 };
 
-use crate::{BigNumber, json};
+use crate::{BigNumber, json::parse};
 
 /// A record: keys in the order in which they were first written.
 pub type Record = IndexMap<ByteString, Value>;
@@ -115,7 +115,7 @@ impl Value {
     /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than
     /// 127 levels.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        json::parse(text)
+        parse::parse(text)
     }
 
     /// Compact JSON without a trailing newline. A float that JSON cannot represent becomes `null`.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::{
-    json::{path::Path, scan},
+    json::{path::Path, search, token},
     kind::{Cursor, FromClient, FromUpstream, Id, Located, Open, Slot, Verdict},
     outcome::Reason,
 };
@@ -126,12 +126,12 @@ impl Named {
 }
 
 fn span(path: &str, text: &[u8]) -> Option<Range<usize>> {
-    scan::scan(text, &[Path::new(path)])?.first().cloned().flatten()
+    search::find(text, &[Path::new(path)])?.first().cloned().flatten()
 }
 
 fn at<'a>(path: &str, text: &'a [u8]) -> Result<Located<'a>, Reason> {
     let span = span(path, text).filter(|span| text[span.clone()] != *b"null").ok_or(Reason::NoId)?;
-    Ok(Located { id: scan::canonical(&text[span.clone()]), span })
+    Ok(Located { id: token::canonical(&text[span.clone()]), span })
 }
 
 fn borrowed(token: &Option<Bytes>) -> Option<Id<'_>> {

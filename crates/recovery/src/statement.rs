@@ -10,7 +10,7 @@ use towline_event::{Record, Value};
 
 use crate::{
     class::{ClientClass, Named, UpstreamClass},
-    json::scan,
+    json::token,
 };
 
 /// The longest value of a statement, in bytes of JSON.
@@ -175,7 +175,7 @@ impl<'a> Fields<'a> {
         let token = value.to_json().into_bytes();
         match token.len() > MAX_VALUE {
             true => Err(self.wrong(key, "is too long: 1024 bytes are allowed")),
-            false => Ok(Some(Bytes::from(scan::canonical(&token).into_owned()))),
+            false => Ok(Some(Bytes::from(token::canonical(&token).into_owned()))),
         }
     }
 

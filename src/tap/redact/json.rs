@@ -10,6 +10,7 @@ use super::{
     pairs::{Inside, Pairs},
     unescape::Unescaped,
 };
+use crate::event::JsonScanner;
 
 /// The depth to which paths are followed. Keys are found at any depth.
 const DEPTH_MAX: usize = 128;
@@ -92,11 +93,12 @@ impl Scan<'_> {
     /// Handles a string: a key if a colon follows, otherwise a value.
     fn string(&mut self) {
         let start = self.at;
-        let (end, is_complete) = string_end(self.text, start);
-        let content = start + 1..end - usize::from(is_complete);
+        let complete_end = complete_end(self.text, start);
+        let end = complete_end.unwrap_or(self.text.len());
+        let content = start + 1..complete_end.map_or(end, |end| end - 1);
         let after = self.skip_space(end);
         self.at = end;
-        if is_complete && self.text.as_bytes().get(after) == Some(&b':') {
+        if complete_end.is_some() && self.text.as_bytes().get(after) == Some(&b':') {
             self.at = after + 1;
             let key = Unescaped::new(&self.text[content.clone()]).text;
             let value = self.skip_space(after + 1);
@@ -176,48 +178,18 @@ impl Scan<'_> {
     }
 }
 
-/// The end of the string that begins at `start`, and whether it has a closing quote.
-fn string_end(text: &str, start: usize) -> (usize, bool) {
-    let bytes = text.as_bytes();
-    let mut at = start + 1;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => return (at + 1, true),
-            // The escaped byte may be the first of a character; the others are no quotes.
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
-    }
-    (text.len(), false)
+/// The end of the string, array or object that begins at `start`; `None` if it is incomplete.
+fn complete_end(text: &str, start: usize) -> Option<usize> {
+    let mut scanner = JsonScanner::lenient(&text.as_bytes()[start..]);
+    scanner.value().map(|()| start + scanner.position())
 }
 
 /// The end of the value that begins at `start`. An incomplete value ends with the text.
 pub(super) fn value_end(text: &str, start: usize) -> usize {
-    let bytes = text.as_bytes();
-    match bytes.get(start) {
-        Some(b'"') => string_end(text, start).0,
-        Some(b'{' | b'[') => {
-            let (mut at, mut depth) = (start, 0_usize);
-            while let Some(byte) = bytes.get(at) {
-                match byte {
-                    b'"' => {
-                        at = string_end(text, at).0;
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => depth -= 1,
-                    _ => {}
-                }
-                at += 1;
-                if depth == 0 {
-                    return at;
-                }
-            }
-            text.len()
-        }
-        _ => {
-            let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
-            bytes[start..].iter().position(ends).map_or(text.len(), |length| start + length)
-        }
+    let rest = &text.as_bytes()[start..];
+    if let Some(b'"' | b'{' | b'[') = rest.first() {
+        return complete_end(text, start).unwrap_or(text.len());
     }
+    let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']') || byte.is_ascii_whitespace();
+    rest.iter().position(ends).map_or(text.len(), |length| start + length)
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{
-    json::scan,
+    json::search,
     kind::{Unit, Units},
     outcome::Message,
     preset::stomp::frames,
@@ -32,7 +32,7 @@ pub(super) fn rewrite(message: Message, kind: Units, mut each: impl FnMut(Bytes)
     let elements = match kind {
         Units::One => None,
         Units::Batch if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') => None,
-        Units::Batch => scan::elements(payload),
+        Units::Batch => search::elements(payload),
         Units::Frames => Some(frames::split(payload)),
     };
     let Some(elements) = elements else {
@@ -57,7 +57,7 @@ pub(super) fn rewrite(message: Message, kind: Units, mut each: impl FnMut(Bytes)
 
 /// Messages as one batch. The first may be a batch already.
 pub(super) fn batch(messages: &[Message]) -> Message {
-    let units = messages.iter().flat_map(|message| match scan::elements(&message.payload) {
+    let units = messages.iter().flat_map(|message| match search::elements(&message.payload) {
         Some(elements) => elements.into_iter().map(|span| message.payload.slice(span)).collect(),
         None => vec![message.payload.clone()],
     });

@@ -1,9 +1,10 @@
-//! JSON messages: paths, spans, and the patterns that recognise a message.
+//! JSON messages: the places of values in them, and the patterns that recognise a message.
 
 pub(crate) mod path;
 mod pattern;
 mod recognizer;
-pub(crate) mod scan;
+pub(crate) mod search;
+pub(crate) mod token;
 
 use bytes::Bytes;
 
@@ -235,7 +236,7 @@ impl<'a> Scanned<'a> {
     fn located(&self, path: Option<usize>) -> Option<Located<'a>> {
         let span = self.span(path?)?;
         let token = &self.text[span.clone()];
-        (token != b"null").then(|| Located { id: scan::canonical(token), span })
+        (token != b"null").then(|| Located { id: token::canonical(token), span })
     }
 
     /// The values that the preset needs, `null` for a missing one.

@@ -1,6 +1,6 @@
 //! Patterns recognise a JSON message and say where its ids are.
 
-use super::{path::Path, scan};
+use super::{path::Path, search, token};
 
 /// What the value at a path has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Test {
     }
 
     fn holds(&self, token: Option<&[u8]>) -> bool {
-        let text = || token.and_then(scan::decoded);
+        let text = || token.and_then(token::decoded);
         let is_some = token.is_some_and(|token| token != b"null");
         match self {
             Self::OneOf(texts) => text().is_some_and(|text| texts.iter().any(|other| *other == *text)),
@@ -245,7 +245,10 @@ pub(super) struct Scanned<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// More paths than a scan can find.
-    #[error("the patterns have too many different paths: {} are allowed for each direction", scan::MAX_PATHS)]
+    #[error(
+        "the patterns have too many different paths: {} are allowed for each direction",
+        search::MAX_PATHS
+    )]
     TooManyPaths,
     /// A pattern lacks something that its kind of message needs.
     #[error("a pattern of `{kind}` has no {missing}")]
@@ -259,7 +262,7 @@ pub enum PatternError {
 
 impl Paths {
     /// # Errors
-    /// When there are more than [`scan::MAX_PATHS`] different paths.
+    /// When there are more than [`search::MAX_PATHS`] different paths.
     pub(super) fn compile(&mut self, patterns: &[Pattern]) -> Result<Box<[Compiled]>, PatternError> {
         patterns.iter().map(|pattern| self.compiled(pattern)).collect()
     }
@@ -300,7 +303,7 @@ impl Paths {
         if let Some(number) = self.texts.iter().position(|other| other == path) {
             return Ok(number);
         }
-        if self.texts.len() == scan::MAX_PATHS {
+        if self.texts.len() == search::MAX_PATHS {
             return Err(PatternError::TooManyPaths);
         }
         self.texts.push(path.to_owned());
@@ -309,7 +312,7 @@ impl Paths {
     }
 
     pub(super) fn scan<'a>(&self, text: &'a [u8]) -> Option<Scanned<'a>> {
-        Some(Scanned { text, spans: scan::scan(text, &self.paths)? })
+        Some(Scanned { text, spans: search::find(text, &self.paths)? })
     }
 }
 

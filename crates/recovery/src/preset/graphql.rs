@@ -1,13 +1,13 @@
 //! Which operation of a GraphQL document a request runs (GraphQL, October 2021, sections 2.1 and 6.1).
 
-use crate::json::{path::Path, scan};
+use crate::json::{path::Path, search, token};
 
 /// Whether the request in a `subscribe` or `start` message is a subscription, as far as its text shows. A request
 /// without text, such as a persisted query, is none.
 pub(super) fn is_subscription(message: &[u8]) -> bool {
     let paths = [Path::new("payload.query"), Path::new("payload.operationName")];
-    let Some(found) = scan::scan(message, &paths) else { return false };
-    let text = |index: usize| found[index].clone().and_then(|span| scan::decoded(&message[span]));
+    let Some(found) = search::find(message, &paths) else { return false };
+    let text = |index: usize| found[index].clone().and_then(|span| token::decoded(&message[span]));
     text(0).is_some_and(|query| is_subscription_document(&query, text(1).as_deref()))
 }
 

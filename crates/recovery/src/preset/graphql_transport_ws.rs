@@ -21,7 +21,7 @@ use bytes::Bytes;
 
 use super::graphql;
 use crate::{
-    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, scan},
+    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, search, token},
     kind::{Dialect, quoted, text},
 };
 
@@ -59,6 +59,6 @@ fn pong(message: &[u8]) -> Option<String> {
 }
 
 fn is_of_type(message: &[u8], kind: &str) -> bool {
-    let span = scan::scan(message, &[Path::new("type")]).and_then(|found| found[0].clone());
-    span.and_then(|span| scan::decoded(&message[span])).is_some_and(|found| found == kind)
+    let span = search::find(message, &[Path::new("type")]).and_then(|found| found[0].clone());
+    span.and_then(|span| token::decoded(&message[span])).is_some_and(|found| found == kind)
 }

@@ -21,7 +21,7 @@
 use bytes::Bytes;
 
 use crate::{
-    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, scan},
+    json::{Pattern, PatternError, Patterns, Rules, Test, path::Path, search},
     kind::{Dialect, quoted, text},
 };
 
@@ -72,7 +72,7 @@ fn channel_error(context: &[Bytes], _reason: &str) -> Option<String> {
 }
 
 fn pong(message: &[u8]) -> Option<String> {
-    let found = scan::scan(message, &["1", "2", "3"].map(Path::new))?;
+    let found = search::find(message, &["1", "2", "3"].map(Path::new))?;
     let token = |index: usize| found[index].clone().map(|span| &message[span]);
     let is_heartbeat = token(1)? == b"\"phoenix\"" && token(2)? == b"\"heartbeat\"";
     let payload = r#"{"status":"ok","response":{}}"#;

@@ -12,7 +12,8 @@ use serde::{
     de::{self, DeserializeSeed},
 };
 
-use super::{BigNumber, Record, Value};
+use super::scanner::JsonScanner;
+use crate::{BigNumber, Record, Value};
 
 /// The smallest absolute value that may be an integer beyond 64 bits: 2^63.
 const BIG: f64 = 9_223_372_036_854_775_808.0;
@@ -26,7 +27,7 @@ const PLACEHOLDER_VALUE: f64 = 9e307;
 /// # Errors
 /// The parser's error, with line and column, when `text` is not one JSON document or nests deeper than 127
 /// levels.
-pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(text: &str) -> Result<Value, serde_json::Error> {
     read(text, Small).or_else(|_| {
         let (text, numbers) = replace_big(text);
         read(&text, Exact(&RefCell::new(numbers.into_iter())))
@@ -37,7 +38,7 @@ pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
 ///
 /// # Errors
 /// The same errors as [`parse()`].
-pub(super) fn check(text: &str) -> Result<(), serde_json::Error> {
+pub(crate) fn check(text: &str) -> Result<(), serde_json::Error> {
     match serde_json::from_str::<Skimmed>(text) {
         Ok(_) => Ok(()),
         Err(_) => serde_json::from_str::<Skimmed>(&replace_big(text).0).map(|_| ()),
@@ -90,31 +91,18 @@ fn put_number(token: &str, number: f64, out: &mut String, numbers: &mut Vec<Opti
 
 /// The length of the string at the beginning of a text, quotes included.
 fn string_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let mut at = 1;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        match bytes[at + found] {
-            b'"' => return at + found + 1,
-            _ => at += found + 2,
-        }
-    }
-    text.len()
+    let mut scanner = JsonScanner::lenient(text.as_bytes());
+    scanner.value().map_or(text.len(), |()| scanner.position())
 }
 
 fn number_len(text: &str) -> usize {
     text.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(text.len())
 }
 
-/// Whether a text is a number in JSON's grammar (RFC 8259 section 6).
+/// Whether a text that consists of such characters is a number.
 fn is_number(text: &str) -> bool {
-    let text = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.strip_prefix(['+', '-']).unwrap_or(exponent)),
-        None => (text, "0"),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits(whole) && digits(fraction) && digits(exponent) && (whole == "0" || !whole.starts_with('0'))
+    let mut scanner = JsonScanner::strict(text.as_bytes());
+    scanner.value().and_then(|()| scanner.end()).is_some()
 }
 
 /// Visitor methods that build a [`Value`] from a JSON scalar. The calling crate depends on `serde`
