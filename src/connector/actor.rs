@@ -27,7 +27,6 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, SpawnHandle, fut::wrap_future};
-use awc::BoxedSocket;
 
 use self::{recovering::Recovering, yielding::Yielding};
 use super::{
@@ -44,6 +43,7 @@ use crate::{
     failure::Failure,
     figures::{EndpointFigures, SessionFigures},
     flow::{AckTracker, Batch, Budget, DataMessage, Edge, Envelope, Permit, Run, Ticket, mailbox_room},
+    net::Socket,
     settings::Upstream,
     tap::SessionTap,
     turn::{Driven, drive},
@@ -133,7 +133,7 @@ enum Part {
     None,
 }
 
-type UpstreamChannel = Channel<BoxedSocket, Sending>;
+type UpstreamChannel = Channel<Socket, Sending>;
 
 enum ConnectorState {
     Dialing,

@@ -3,6 +3,7 @@
 //! ```text
 //! headers ─► framing: how long is the body? ─► chunked: its data
 //! bytes of an upstream ─► response: status, headers and framing
+//! lines of a head ─► lines: bytes
 //! ```
 //!
 //! # Security
@@ -11,10 +12,12 @@
 
 pub mod chunked;
 pub mod framing;
+pub mod lines;
 pub mod response;
 
 pub use self::{
     chunked::{BadChunk, Chunked},
     framing::{BadFraming, BodyLength},
-    response::{BadResponse, ResponseHead, ResponseReader},
+    lines::push_line,
+    response::{BadResponse, HEAD_MAX, ResponseHead, ResponseLines, ResponseReader, response_lines},
 };

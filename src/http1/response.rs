@@ -1,7 +1,9 @@
 //! The head of an upstream's response.
 
+use std::mem::MaybeUninit;
+
 use actix_http::{
-    Method, StatusCode,
+    Method, StatusCode, Version,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
@@ -25,6 +27,17 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
     /// The length of the body.
     pub body: BodyLength,
+}
+
+/// Status line and headers of a response.
+#[derive(Debug)]
+pub struct ResponseLines {
+    /// HTTP/1.1 or HTTP/1.0.
+    pub version: Version,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
 }
 
 /// Finds the end of a head as its bytes arrive, and reads each byte once.
@@ -77,30 +90,45 @@ impl ResponseReader {
 }
 
 fn parse(head: &[u8], method: &Method) -> Result<ResponseHead, BadResponse> {
-    let mut lines = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut lines);
-    match response.parse(head) {
-        Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(BadResponse::TooLarge),
+    let ResponseLines { version, status, headers } = match response_lines(head)? {
+        Some((lines, length)) if length == head.len() => lines,
         _ => return Err(BadResponse::Malformed),
-    }
-    let status =
-        response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadResponse::Malformed)?;
+    };
     if status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(BadResponse::Switched);
     }
+    let body = BodyLength::of_response(method, status, &headers)?;
+    if body == BodyLength::Chunked && version != Version::HTTP_11 {
+        // RFC 9112 section 6.1: the framing of such a message counts as faulty.
+        return Err(BadFraming::Coding.into());
+    }
+    Ok(ResponseHead { status, headers, body })
+}
+
+/// The head at the beginning of `bytes`, whatever its status is, and its length; `None` if it is incomplete.
+///
+/// # Errors
+/// When it is not the head of a response of HTTP/1, or has more than 128 lines.
+pub fn response_lines(bytes: &[u8]) -> Result<Option<(ResponseLines, usize)>, BadResponse> {
+    let mut lines = [MaybeUninit::uninit(); HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(BadResponse::TooLarge),
+        Err(_) => return Err(BadResponse::Malformed),
+    };
+    let status =
+        response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(BadResponse::Malformed)?;
+    let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
     let mut headers = HeaderMap::with_capacity(response.headers.len());
     for line in response.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BadResponse::Malformed)?;
         let value = HeaderValue::from_bytes(line.value).map_err(|_| BadResponse::Malformed)?;
         headers.append(name, value);
     }
-    let body = BodyLength::of_response(method, status, &headers)?;
-    if body == BodyLength::Chunked && response.version != Some(1) {
-        // RFC 9112 section 6.1: the framing of such a message counts as faulty.
-        return Err(BadFraming::Coding.into());
-    }
-    Ok(ResponseHead { status, headers, body })
+    Ok(Some((ResponseLines { version, status, headers }, length)))
 }
 
 #[cfg(test)]

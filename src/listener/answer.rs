@@ -18,8 +18,8 @@ use tokio::{
 
 use super::refusals::RefusalKind;
 use crate::{
+    http1,
     net::{Stream, read_through},
-    spelling,
 };
 
 /// Maximum time in which a refused client can read the response and disconnect. Its connection holds a
@@ -191,12 +191,7 @@ impl Answer {
     }
 
     fn header(&mut self, name: &str, value: &[u8]) {
-        let at = self.0.len();
-        self.0.extend_from_slice(name.as_bytes());
-        spelling::spell(&mut self.0[at..]);
-        self.0.extend_from_slice(b": ");
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
+        http1::push_line(&mut self.0, name, value);
     }
 
     fn finish(mut self) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! The connector that awc's handshake uses.
+//! Connects to servers. It is also the connector of awc, for the proxy's own requests.
 
 use std::{
     future::Future,
@@ -58,14 +58,14 @@ impl Network {
     pub async fn connect(&self, place: &Place, options: &TcpOptions) -> Result<Socket, ConnectError> {
         match place {
             Place::Host(host, port) => self.host(host, *port, options).await.map(Socket::Tcp),
-            Place::Address(address) => self.first([*address], options).await.map(Socket::Tcp),
+            Place::Address(address) => one(*address, options).await.map(Socket::Tcp),
             Place::Path(path) => unix(path).await.map(Socket::Unix).map_err(ConnectError::Io),
         }
     }
 
     async fn host(&self, host: &str, port: u16, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
         if let Some(ip) = literal(host) {
-            return self.first([SocketAddr::new(ip, port)], options).await;
+            return one(SocketAddr::new(ip, port), options).await;
         }
         let found = self.resolver.resolve(host).await;
         let addresses = found.map_err(|error| ConnectError::Resolver(Box::new(error)))?;
@@ -78,14 +78,21 @@ impl Network {
         addresses: impl IntoIterator<Item = SocketAddr>,
         options: &TcpOptions,
     ) -> Result<TcpStream, ConnectError> {
-        let connect = |address| async move {
-            TcpStream::connect(address).await.map_err(|error| explained(error, || has_route(address)))
-        };
-        let connecting = eyeballs::first(addresses, &self.extra, connect);
-        let socket = connecting.await.map_err(ConnectError::Io)?;
+        let socket = eyeballs::first(addresses, &self.extra, connect).await.map_err(ConnectError::Io)?;
         tune(&socket, options).map_err(ConnectError::Io)?;
         Ok(socket)
     }
+}
+
+/// Connects to the only address.
+async fn one(address: SocketAddr, options: &TcpOptions) -> Result<TcpStream, ConnectError> {
+    let socket = connect(address).await.map_err(ConnectError::Io)?;
+    tune(&socket, options).map_err(ConnectError::Io)?;
+    Ok(socket)
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await.map_err(|error| explained(error, || has_route(address)))
 }
 
 async fn unix(path: &Path) -> io::Result<UnixStream> {

@@ -9,18 +9,17 @@ use std::{
 };
 
 use actix_http::Uri;
-use awc::BoxedSocket;
 use bytes::Bytes;
 use tokio::time::{timeout, timeout_at};
 
 use super::{
     DialError,
-    dial::{client_to, connector_to},
-    request::{authorization, chosen_protocol, own_headers, websocket},
+    dial::{client_to, connector_to, open_websocket},
+    request::{authorization, own_headers},
 };
 use crate::{
     failure::{ConnectFailure, Failure, FailureKind},
-    net::Network,
+    net::{Network, Socket},
     policy::{CheckKind, ProbeCheck, Range},
     settings::{Upstream, UpstreamUrl},
     wire::{CloseFrame, Incoming, Link, LinkError, LivenessConfig, Role},
@@ -33,7 +32,7 @@ const RECEIVED_MAX: usize = 16 * 1024 * 1024;
 const PAYLOAD: Bytes = Bytes::from_static(b"health");
 
 /// A connection to a server that is probed. The proxy sends no messages on it.
-type ProbeLink = Link<BoxedSocket, ()>;
+type ProbeLink = Link<Socket, ()>;
 
 /// Why a probe failed. The texts contain neither addresses nor credentials.
 #[derive(Debug, thiserror::Error)]
@@ -143,14 +142,11 @@ async fn websocket_and_ping(
     limit: Duration,
 ) -> Result<(), CheckError> {
     let end = Instant::now() + limit;
-    let client = client_to(url, &network, settings);
-    let request = websocket(client, settings, url, &own_headers(settings), &[]);
-    let handshake = timeout_at(end.into(), request.connect()).await;
-    let (response, framed) = handshake.map_err(|_| DialError::Timeout(limit))?.map_err(DialError::from)?;
-    chosen_protocol(response.headers(), &[])?;
-    let parts = framed.into_parts();
+    let headers = own_headers(settings);
+    let opening = open_websocket((&network, settings), url, &headers, &[]);
+    let upgraded = timeout_at(end.into(), opening).await.map_err(|_| DialError::Timeout(limit))??;
     let (limits, liveness) = (settings.limits, LivenessConfig::OFF);
-    let mut link = ProbeLink::new(parts.io, Role::Client, limits, &liveness, parts.read_buf.freeze());
+    let mut link = ProbeLink::new(upgraded.socket, Role::Client, limits, &liveness, upgraded.rest);
     link.outbox().ping(PAYLOAD);
     let mut received = 0;
     let pong = poll_fn(|task| poll_pong(&mut link, &mut received, task));

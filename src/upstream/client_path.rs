@@ -70,10 +70,13 @@ impl ClientPath {
     /// When the URL would be too long.
     pub fn at(&self, url: &UpstreamUrl) -> Result<UpstreamUrl, PathError> {
         let Some(forwarded) = &self.0 else { return Ok(url.clone()) };
+        if *forwarded.path == *"/" && !url.has_path && forwarded.query.is_none() {
+            // Programs compare `$url` with the URL as it is spelled in the settings.
+            return Ok(url.clone());
+        }
         let parts = url.parts();
         let path = forwarded.path(parts.path);
         if path == "/" && parts.path.is_none() && forwarded.query.is_none() {
-            // Programs compare `$url` with the URL as it is spelled in the settings.
             return Ok(url.clone());
         }
         // The query in the settings may be a token, so it takes precedence over the client's.

@@ -1,9 +1,8 @@
-//! Dials a server: awc's WebSocket handshake over a socket of [`net::Connect`](crate::net::Connect).
+//! Dials a server: a WebSocket handshake over a socket of [`net::Connect`](crate::net::Connect).
 
 use std::{
     cell::OnceCell,
     future::Future,
-    mem,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -11,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_http::header::HeaderMap;
-use awc::{BoxedSocket, Client};
+use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
+use awc::Client;
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, ReadBuf},
@@ -22,11 +21,10 @@ use tokio::{
 
 use super::{
     ClientPath, Destination, DialError, Endpoint, HandshakeHeaders, Lease, SessionKey, Upstream,
-    refused::KeepRefusals,
-    request::{chosen_protocol, prepare},
+    handshake::{Request, Upgraded, upgrade},
 };
 use crate::{
-    net::{Connect, Network, Place},
+    net::{Connect, Network, Socket},
     settings::{self, UpstreamUrl},
 };
 
@@ -34,11 +32,10 @@ use crate::{
 /// only one.
 const FOREVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A dialer connects to one upstream from one worker thread.
+/// A dialer connects to one upstream.
 #[derive(Clone)]
 pub struct Dialer {
     upstream: Arc<Upstream>,
-    client: Client,
 }
 
 /// The dialers of all configurations in use.
@@ -70,7 +67,7 @@ pub struct DialPlan {
 /// A connection whose handshake is complete.
 pub struct Dialed {
     /// The upgraded socket.
-    pub socket: BoxedSocket,
+    pub socket: Socket,
     /// Bytes that were received after the response to the handshake.
     pub rest: Bytes,
     /// The subprotocol that the server chose.
@@ -109,24 +106,9 @@ pub enum First {
 }
 
 impl Dialer {
-    /// Creates a dialer for the current thread.
+    /// Creates a dialer.
     pub fn new(upstream: &Arc<Upstream>) -> Self {
-        let connect = Connect::new(Arc::clone(&upstream.network), upstream.settings.tcp);
-        Self { upstream: Arc::clone(upstream), client: client(connect) }
-    }
-
-    /// The client for requests to this URL. All hosts share a client. A dial of a unix socket or with TLS creates
-    /// another one, because awc passes only host and port to its connector.
-    pub(super) fn client_for(&self, url: &UpstreamUrl) -> Client {
-        match url.place() {
-            Some(Place::Path(_)) => self.client_to(url),
-            _ if url.is_secure() => self.client_to(url),
-            _ => self.client.clone(),
-        }
-    }
-
-    fn client_to(&self, url: &UpstreamUrl) -> Client {
-        client_to(url, &self.upstream.network, &self.upstream.settings)
+        Self { upstream: Arc::clone(upstream) }
     }
 
     /// The upstream of the dialer.
@@ -135,7 +117,8 @@ impl Dialer {
     }
 }
 
-/// A client for requests to this URL.
+/// A client for one HTTP request to this URL. All its requests go there, because awc passes only host and port to its
+/// connector.
 pub(super) fn client_to(url: &UpstreamUrl, network: &Arc<Network>, settings: &settings::Upstream) -> Client {
     let connect = connector_to(url, network, settings);
     match url.place() {
@@ -158,13 +141,21 @@ pub(super) fn connector_to(
 }
 
 fn client(connect: Connect) -> Client {
-    let connector = awc::Connector::new()
-        .connector(connect)
-        .timeout(FOREVER)
-        // A WebSocket keeps its place in awc's pool for life. The number of sessions is bounded instead.
-        .limit(0);
+    let connector = awc::Connector::new().connector(connect).timeout(FOREVER).limit(0);
     let client = Client::builder().connector(connector).disable_timeout().disable_redirects();
-    client.no_default_headers().wrap(KeepRefusals).finish()
+    client.no_default_headers().finish()
+}
+
+/// Connects to the server, and completes a handshake with these headers. The caller bounds the time.
+pub(super) async fn open_websocket(
+    (network, settings): (&Arc<Network>, &settings::Upstream),
+    url: &UpstreamUrl,
+    headers: &[(HeaderName, HeaderValue)],
+    protocols: &[String],
+) -> Result<Upgraded, DialError> {
+    let place = url.place().ok_or(DialError::Handshake("request not sent"))?;
+    let socket = connector_to(url, network, settings).open(place).await?;
+    upgrade(socket, Request::new(settings, url, headers, protocols), protocols).await
 }
 
 impl DialPlan {
@@ -378,33 +369,18 @@ async fn connect(
     }
 }
 
-/// A connection after its handshake.
-struct Upgraded {
-    socket: BoxedSocket,
-    rest: Bytes,
-    protocol: Option<String>,
-    headers: HeaderMap,
-}
-
 async fn handshake(
     plan: &DialPlan,
     destination: &Destination,
     promise: &OnceCell<Option<String>>,
 ) -> Result<Upgraded, DialError> {
-    let (response, framed) = prepare(plan, &destination.url).connect().await?;
-    let mut headers = HeaderMap::new();
-    response.map_body(|head, body| {
-        headers = mem::take(&mut head.headers);
-        body
-    });
-    let protocol = chosen_protocol(&headers, &plan.protocols)?;
-    if protocol.is_some() && promise.get().is_some_and(|promised| *promised != protocol) {
+    let (upstream, headers) = (plan.upstream(), plan.headers.get());
+    let server = (&upstream.network, &*upstream.settings);
+    let upgraded = open_websocket(server, &destination.url, &headers, &plan.protocols).await?;
+    if upgraded.protocol.is_some() && promise.get().is_some_and(|promised| *promised != upgraded.protocol) {
         return Err(DialError::Promised);
     }
-    let parts = framed.into_parts();
-    // Copied, because otherwise one byte would keep the handshake's buffer of 8 KiB alive.
-    let rest = Bytes::copy_from_slice(&parts.read_buf);
-    Ok(Upgraded { socket: parts.io, rest, protocol, headers })
+    Ok(upgraded)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_http::error::ParseError;
-use awc::error::{ConnectError, SendRequestError, WsClientError};
+use awc::error::{ConnectError, SendRequestError};
 
 use super::refused::Refused;
 use crate::{
@@ -113,25 +113,6 @@ impl DialError {
     }
 }
 
-impl From<WsClientError> for DialError {
-    fn from(error: WsClientError) -> Self {
-        match error {
-            // `KeepRefusals` turns any other status than 101 into a refusal before awc looks at it.
-            WsClientError::InvalidResponseStatus(_) | WsClientError::InvalidUpgradeHeader => {
-                Self::Handshake("no upgrade to websocket")
-            }
-            WsClientError::InvalidConnectionHeader(_) | WsClientError::MissingConnectionHeader => {
-                Self::Handshake("connection is not upgraded")
-            }
-            WsClientError::MissingWebSocketAcceptHeader | WsClientError::InvalidChallengeResponse(..) => {
-                Self::Handshake("wrong accept key")
-            }
-            WsClientError::Protocol(_) => Self::Handshake("no WebSocket"),
-            WsClientError::SendRequest(error) => error.into(),
-        }
-    }
-}
-
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         match TlsError::of(&error) {
@@ -158,10 +139,6 @@ impl From<SendRequestError> for DialError {
             // The connection ended in the middle of the answer's head.
             SendRequestError::Response(ParseError::Io(_)) => Self::Closed,
             SendRequestError::Response(_) => Self::Handshake("no HTTP answer"),
-            SendRequestError::Custom(error, _) => match error.downcast::<Refused>() {
-                Ok(refused) => Self::Refused(refused),
-                Err(_) => Self::Handshake("request not sent"),
-            },
             _ => Self::Handshake("request not sent"),
         }
     }

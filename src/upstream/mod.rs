@@ -34,6 +34,7 @@ pub mod discovery;
 mod endpoint;
 mod error;
 mod follow;
+mod handshake;
 mod handshake_headers;
 pub mod health;
 mod http;

@@ -22,7 +22,7 @@ use crate::{
     event::{Data, Event},
     flow::{AckTracker, Edge, GlobalBudget, mailbox_room},
     format_error::FormatError,
-    net::Network,
+    net::{Network, Socket},
     pipeline::{LazyChain, Output, Pipeline, Stage},
     session::{self, Parts, Session, SessionGuard},
     settings::{self, Listener, Route, Settings, fixture},
@@ -193,7 +193,7 @@ impl TestBed {
         let mut lease = destination.endpoint.lease();
         shared.report_up(&mut lease);
         let first = First::Up(Box::new(Dialed {
-            socket: Box::new(socket),
+            socket: Socket::Tcp(socket),
             rest: Bytes::new(),
             protocol: None,
             headers: HeaderMap::new(),

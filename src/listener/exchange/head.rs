@@ -10,9 +10,8 @@ use actix_http::{
 use crate::{
     authority::{self, Split},
     header_list::{is_hop_by_hop, is_named_by_connection},
-    http1::{BodyLength, ResponseHead},
+    http1::{BodyLength, ResponseHead, push_line as line},
     settings::Upstream,
-    spelling,
     upstream::HttpTarget,
 };
 
@@ -159,14 +158,14 @@ impl ResponsePolicy<'_> {
 
     /// Whether the client gets the header.
     fn is_passed(&self, headers: &HeaderMap, name: &HeaderName) -> bool {
-        let has = |names: &[String]| names.iter().any(|known| *name == known.as_str());
+        let is_removed = self.upstream.remove_response_headers.iter().any(|known| *name == known.as_str());
         let is_added = self.added.iter().any(|(known, _)| known == name);
         !is_hop_by_hop(name.as_str())
             && *name != header::PROXY_AUTHENTICATE
             && !is_named_by_connection(headers, name)
             && !is_added
-            && !has(&self.upstream.remove_response_headers)
-            && (*name != header::SET_COOKIE || has(&self.upstream.forward_response_headers))
+            && !is_removed
+            && (*name != header::SET_COOKIE || self.upstream.forward_response_headers.contains(name))
     }
 
     /// A value for the client. A URL at the upstream's own host leads nowhere for it, so that it becomes a path.
@@ -203,15 +202,6 @@ fn framing(head: &mut Vec<u8>, body: BodyLength) {
         // The end of a body that ends with the connection is certain for the client this way.
         BodyLength::Chunked | BodyLength::UntilEnd => line(head, "transfer-encoding", b"chunked"),
     }
-}
-
-fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
-    let at = head.len();
-    head.extend_from_slice(name.as_bytes());
-    spelling::spell(&mut head[at..]);
-    head.extend_from_slice(b": ");
-    head.extend_from_slice(value);
-    head.extend_from_slice(b"\r\n");
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use actix_http::{
     header::{self, HeaderMap, HeaderName, HeaderValue},
     uri::PathAndQuery,
 };
+use bytes::Bytes;
 use memchr::memchr2;
 use tokio::io::AsyncRead;
 
@@ -181,17 +182,18 @@ impl Reader {
     }
 }
 
-/// Parses header lines, including the empty line after them. Names and values are copies, so that the read
+/// Parses header lines, including the empty line after them. The values share a copy of the lines, so that the read
 /// buffer can be freed.
 fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
+    let lines = Bytes::copy_from_slice(lines);
     let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(lines, &mut found) else {
+    let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(&lines, &mut found) else {
         return Err(bad("malformed header line: expected name, colon and value"));
     };
     let mut headers = HeaderMap::with_capacity(found.len());
     for line in found {
         let name = HeaderName::from_bytes(line.name.as_bytes());
-        match (name, HeaderValue::from_bytes(line.value)) {
+        match (name, HeaderValue::from_maybe_shared(lines.slice_ref(line.value))) {
             (Ok(name), Ok(value)) => headers.append(name, value),
             _ => return Err(bad("malformed header line: expected name, colon and value")),
         }

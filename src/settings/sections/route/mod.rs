@@ -276,7 +276,7 @@ impl Route {
     pub fn is_open_to_other_sites(&self) -> bool {
         // A route that answers requests itself accepts no WebSockets, and gives every client the same answer.
         let Some(upstream) = &self.upstream else { return false };
-        let forwards = upstream.forward_headers.iter().any(|name| name == "cookie");
+        let forwards = upstream.forward_headers.iter().any(|name| *name == "cookie");
         self.origins.is_none() && (!self.pattern.cookies.is_empty() || forwards)
     }
 

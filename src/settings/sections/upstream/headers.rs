@@ -2,6 +2,7 @@
 
 use std::{fmt, ops::Deref};
 
+use actix_http::header::HeaderName;
 use config::Value;
 use url::Url;
 
@@ -123,8 +124,8 @@ pub(super) fn check_credentials(
     }
 }
 
-/// The headers forwarded to the upstream, names in lower case, without those that `added` replaces.
-pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<String> {
+/// The headers forwarded to the upstream, without those that `added` replaces.
+pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<HeaderName> {
     let mut names = section.read("forward_headers", names).unwrap_or_default();
     let replaced = |name: &String| added.iter().any(|(other, _)| other == name);
     if section.said("forward_headers").is_some()
@@ -136,13 +137,18 @@ pub(super) fn forwarded(section: &Section<'_>, added: &AddedHeaders) -> Vec<Stri
     }
     names.retain(|name| !replaced(name));
     remove(section, "remove_headers", &mut names, "forward_headers", added, Some(&[]));
-    names
+    header_names(&names)
+}
+
+/// The names, which are checked already, as they are compared with those of a request.
+fn header_names(names: &[String]) -> Vec<HeaderName> {
+    names.iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 /// What the client gets of an upstream's response.
 pub(super) struct ResponseHeaders {
-    /// The headers that are forwarded, names in lower case.
-    pub(super) forwarded: Vec<String>,
+    /// The headers that are forwarded.
+    pub(super) forwarded: Vec<HeaderName>,
     /// The headers that are not forwarded, among them those of a refusal.
     pub(super) removed: Vec<String>,
     /// The headers that are added.
@@ -162,7 +168,7 @@ pub(super) fn of_response(section: &Section<'_>, is_http: bool) -> ResponseHeade
         // Responses to other requests than handshakes have any headers.
         if is_http { None } else { Some(&OF_REFUSAL) },
     );
-    ResponseHeaders { forwarded, removed, added }
+    ResponseHeaders { forwarded: header_names(&forwarded), removed, added }
 }
 
 /// Reads the key `key`, a list of headers, and removes them from `names`, which `list` sets. Reports a header that is
@@ -222,7 +228,7 @@ fn check_name(lower: &str) -> Result<(), String> {
 
 impl AddedHeaders {
     /// Whether the headers include `Authorization`.
-    pub(super) fn has_authorization(&self) -> bool {
+    pub fn has_authorization(&self) -> bool {
         self.iter().any(|(name, _)| name == "authorization")
     }
 }

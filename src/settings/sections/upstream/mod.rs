@@ -15,6 +15,8 @@ mod url;
 
 use std::{sync::Arc, time::Duration};
 
+use actix_http::header::HeaderName;
+
 use self::endpoints::Endpoints;
 use super::{
     format::{self, Format},
@@ -86,13 +88,13 @@ pub struct Upstream {
     pub forward_path: bool,
     /// The `Host` header of the handshakes.
     pub host: HostHeader,
-    /// Client headers that are forwarded to the upstream, in lower case. `x-forwarded-for`,
+    /// Client headers that are forwarded to the upstream. `x-forwarded-for`,
     /// `x-forwarded-proto` and `x-forwarded-host` are created or extended.
-    pub forward_headers: Vec<String>,
+    pub forward_headers: Vec<HeaderName>,
     /// Headers added to every handshake. `forward_headers` contains none of them.
     pub headers: AddedHeaders,
-    /// Headers of the upstream's response that are forwarded to the client, in lower case.
-    pub forward_response_headers: Vec<String>,
+    /// Headers of the upstream's response that are forwarded to the client.
+    pub forward_response_headers: Vec<HeaderName>,
     /// Headers of the upstream's response that are never forwarded to the client, in lower case.
     pub remove_response_headers: Vec<String>,
     /// Headers added to the response to the client.
