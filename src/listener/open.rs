@@ -4,6 +4,8 @@
 //! socket ─► accept ─┬─► queue ─► ListenerWorker on thread 1
 //! socket ─► accept ─┴─► queue ─► ListenerWorker on thread 2
 //! ```
+//! The main thread accepts. If there is only one worker thread, that thread accepts, because waking another thread costs
+//! more than the rest of the way through the queue.
 
 mod queues;
 
@@ -19,10 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rt::task::JoinHandle;
+use actix_rt::{ArbiterHandle, task::JoinHandle};
 use tokio::{
     io::unix::AsyncFd,
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::sleep,
 };
 
@@ -53,13 +55,15 @@ pub struct OpenListener {
     bind: Vec<Bind>,
     sockets: Vec<OpenSocket>,
     queues: Queues,
+    /// The thread that accepts; `None`: the current thread.
+    acceptor: Option<ArbiterHandle>,
     /// Reads certificates again when their files change.
     following: JoinHandle<()>,
 }
 
-/// A socket that is listening, and that this thread's event loop knows.
+/// A socket that is listening, in no event loop yet.
 pub struct ReadySocket {
-    socket: AsyncFd<TcpListener>,
+    socket: TcpListener,
     /// The same socket, for another listener that gets the address later.
     copy: TcpListener,
     address: SocketAddr,
@@ -76,7 +80,8 @@ pub struct OpenSocket {
     pub bind: String,
     /// What the task is to do.
     order: watch::Sender<Order>,
-    accepting: JoinHandle<()>,
+    /// Resolves when the task that accepts has ended.
+    accepting: oneshot::Receiver<()>,
 }
 
 /// The order to the task that accepts the connections of a socket.
@@ -141,6 +146,7 @@ impl OpenListener {
             bind: listener.bind.clone(),
             sockets: Vec::new(),
             queues,
+            acceptor: workers.only(),
         };
         open.add(listener, sockets);
         open
@@ -196,7 +202,8 @@ impl OpenListener {
             let order = watch::Sender::new(Order { task: AcceptTask::Accept, configuration });
             let (state, status) = (Arc::clone(&self.state), Arc::clone(self.server.registry.status()));
             let accepting = accept_all(state, socket, self.queues.clone(), status, order.subscribe());
-            OpenSocket { copy, address, bind, order, accepting: actix_rt::spawn(accepting) }
+            let accepting = until_dropped(order.subscribe(), accepting);
+            OpenSocket { copy, address, bind, order, accepting: start_on(self.acceptor.as_ref(), accepting) }
         }));
     }
 
@@ -235,22 +242,21 @@ impl OpenListener {
 
 impl Drop for OpenListener {
     fn drop(&mut self) {
-        for task in self.sockets.iter().map(|socket| &socket.accepting).chain([&self.following]) {
-            task.abort();
-        }
+        self.following.abort();
     }
 }
 
 // === impl ReadySocket ===
 
 impl ReadySocket {
-    /// Registers a socket with this thread's event loop. `bind` is the entry of the settings from which it comes.
+    /// Prepares a socket for an event loop. `bind` is the entry of the settings from which it comes.
     ///
     /// # Errors
     /// When the system does not allow it.
     pub fn new(socket: TcpListener, bind: &str) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
         let (copy, address) = (socket.try_clone()?, socket.local_addr()?);
-        Ok(Self { socket: register(socket)?, copy, address, bind: bind.to_owned() })
+        Ok(Self { socket, copy, address, bind: bind.to_owned() })
     }
 
     /// The address at which the socket needs another one beside it; see [`v4_beside`].
@@ -307,24 +313,56 @@ impl OpenSocket {
     }
 }
 
-/// Registers a listening socket with this thread's event loop.
+/// Starts a task on this thread; `None`: on the current one. The receiver resolves when the task has ended, also in a panic
+/// or with its thread.
+fn start_on(
+    thread: Option<&ArbiterHandle>,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> oneshot::Receiver<()> {
+    let (running, ended) = oneshot::channel();
+    let task = async move {
+        let _running: oneshot::Sender<()> = running;
+        task.await;
+    };
+    match thread {
+        // A thread that has ended drops the task.
+        Some(thread) => _ = thread.spawn(task),
+        None => drop(actix_rt::spawn(task)),
+    }
+    ended
+}
+
+/// Runs the task until the listener is dropped.
+async fn until_dropped(mut order: watch::Receiver<Order>, task: impl Future<Output = ()>) {
+    let dropped = async { while order.changed().await.is_ok() {} };
+    tokio::select! {
+        biased;
+        () = task => {}
+        () = dropped => {}
+    }
+}
+
+/// Registers a listening socket with the current thread's event loop.
 #[expect(
     deprecated,
     reason = "the other constructors are unsafe; this value owns its socket and never replaces it"
 )]
 fn register(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
-    socket.set_nonblocking(true)?;
     AsyncFd::new(socket)
 }
 
 /// Accepts the connections of one socket, until the listener is closed and the kernel has no more of them.
 async fn accept_all(
     state: Arc<ListenerState>,
-    socket: AsyncFd<TcpListener>,
+    socket: TcpListener,
     mut queues: Queues,
     status: Arc<Status>,
     mut order: watch::Receiver<Order>,
 ) {
+    let socket = match register(socket) {
+        Ok(socket) => socket,
+        Err(error) => return state.log_socket_error(SocketTask::Accept, &error),
+    };
     loop {
         let task = order.borrow_and_update().task;
         let accepted = match task {
@@ -361,7 +399,7 @@ async fn accept_all(
     }
 }
 
-/// Accepts a connection without registering it with this thread's event loop, because another thread serves it.
+/// Accepts a connection without registering it with this thread's event loop, because another thread may serve it.
 async fn accept_one(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
         if let Ok(accepted) = socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {

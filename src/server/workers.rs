@@ -58,6 +58,14 @@ impl Workers {
         &self.loads
     }
 
+    /// The only thread; `None` if there are several.
+    pub fn only(&self) -> Option<ArbiterHandle> {
+        match &self.threads[..] {
+            [only] => Some(only.handle()),
+            _ => None,
+        }
+    }
+
     /// The handles of the threads.
     pub fn handles(&self) -> Vec<ArbiterHandle> {
         self.threads.iter().map(Arbiter::handle).collect()

@@ -115,12 +115,12 @@ fn without_one() -> Settings {
     load(&text.replace("[[route]]", "[[route]]\nlistener = \"two\""), &[]).unwrap()
 }
 
-/// The thread of the test accepts, so that the connections wait in the kernel.
+/// With two workers the thread of the test accepts, so that the connections wait in the kernel.
 #[actix::test]
 async fn connections_that_wait_at_an_address_are_served_when_its_listener_is_removed() {
     let settings = load(TWO, &[]).unwrap();
     let server = ServerState::new(&settings, 9, Registry::new(Arc::default()));
-    let workers = Workers::start(1).unwrap();
+    let workers = Workers::start(2).unwrap();
     let (one, at_one) = open_for(&settings, &workers, &server).swap_remove(0);
     let waiting = TcpStream::connect(at_one).unwrap();
     server.configure(&without_one(), 9);
@@ -138,7 +138,7 @@ async fn connections_that_wait_at_an_address_are_served_when_its_listener_is_rem
 async fn connections_that_wait_at_an_address_are_served_by_the_listener_that_gets_it() {
     let settings = load(TWO, &[]).unwrap();
     let server = ServerState::new(&settings, 9, Registry::new(Arc::default()));
-    let workers = Workers::start(1).unwrap();
+    let workers = Workers::start(2).unwrap();
     let mut listeners = open_for(&settings, &workers, &server);
     let (mut two, _) = listeners.pop().unwrap();
     let (one, at_one) = listeners.pop().unwrap();
@@ -273,7 +273,7 @@ async fn a_panic_costs_one_connection() {
 #[actix::test]
 async fn a_listener_whose_workers_have_ended_is_reported() {
     let settings = load(TWO, &[]).unwrap();
-    let workers = Workers::start(1).unwrap();
+    let workers = Workers::start(2).unwrap();
     let (mut listeners, addresses): (Vec<_>, Vec<_>) = open(&settings, &workers).into_iter().unzip();
     workers.stop();
     let address = addresses[1];
