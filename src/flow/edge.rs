@@ -64,7 +64,7 @@ where
     where
         A: Actor<Context = Context<A>> + Handler<M>,
     {
-        Self(Sender::Rare(addr.clone().into()))
+        Self(Sender::Rare(addr.downgrade().recipient()))
     }
 
     /// A held edge to the same actor; a rare one if the actor has stopped.
@@ -90,6 +90,16 @@ where
         match sent {
             Ok(()) => Pushed::Taken,
             Err(SendError::Closed(message) | SendError::Full(message)) => Pushed::Refused(message),
+        }
+    }
+
+    /// Sends a message that may be dropped when the actor has stopped, by an address that the sender keeps.
+    pub fn notify_at<A>(addr: &Addr<A>, message: M)
+    where
+        A: Actor<Context = Context<A>> + Handler<M>,
+    {
+        if addr.try_send(message).is_err() {
+            log::trace!("message to a stopped actor");
         }
     }
 

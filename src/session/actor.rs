@@ -56,7 +56,6 @@ use crate::{
     format_error::FormatError,
     pipeline::Attach,
     settings::{Listener, OnClientClose},
-    supervisor::SessionOver,
     traces::SessionTrace,
     turn::{Driven, drive},
     wire::{CloseFrame, LinkError, Message, Role},
@@ -336,7 +335,7 @@ impl Drop for Session {
                 self.account_end(&CloseIntent::Gone(EndCause::Internal));
             }
             if let Some(supervisor) = &self.links.supervisor {
-                supervisor.over.notify(SessionOver(CloseIntent::Gone(EndCause::ClientGone).to_upstream()));
+                supervisor.over(CloseIntent::Gone(EndCause::ClientGone).to_upstream());
             }
         }
     }

@@ -119,20 +119,27 @@ pub struct SessionLinks {
 pub type FirstData = Box<dyn FnOnce(&Data)>;
 
 /// The edges to a session's supervisor.
-pub struct SupervisorEdge {
-    /// The edge for reporting the end of the session.
-    pub over: Edge<SessionOver>,
-    /// The edge for ending the upstream connection while the session drains.
-    pub stop_upstream: Edge<StopUpstream>,
-    /// The edge for questions about the upstream connections.
-    pub describe: Edge<Describe>,
-}
+pub struct SupervisorEdge(Addr<Supervisor>);
 
 impl SupervisorEdge {
-    /// The edges to this supervisor.
+    /// The edge to this supervisor, which keeps it alive.
     pub fn to(supervisor: &Addr<Supervisor>) -> Self {
-        let (stop_upstream, describe) = (Edge::rare(supervisor), Edge::rare(supervisor));
-        Self { over: Edge::to(supervisor), stop_upstream, describe }
+        Self(supervisor.clone())
+    }
+
+    /// Reports the end of the session.
+    pub fn over(&self, frame: Option<CloseFrame>) {
+        Edge::notify_at(&self.0, SessionOver(frame));
+    }
+
+    /// Ends the upstream connection while the session drains.
+    pub fn stop_upstream(&self, frame: Option<CloseFrame>) {
+        Edge::notify_at(&self.0, StopUpstream(frame));
+    }
+
+    /// Asks about the upstream connections.
+    pub fn describe(&self, question: Describe) {
+        Edge::notify_at(&self.0, question);
     }
 }
 

@@ -235,7 +235,7 @@ impl Supervisor {
         outcomes.extend(self.give_up());
         self.send_back(outcomes);
         for connector in connectors {
-            Edge::to(&connector).notify(Close(frame.cloned()));
+            Edge::notify_at(&connector, Close(frame.cloned()));
         }
     }
 }
@@ -256,7 +256,7 @@ impl Drop for Supervisor {
             self.links.tracker.supervisor_died();
             let frame = CloseFrame::new(1011, "internal error");
             for connector in self.children.stop().unwrap_or_default() {
-                Edge::to(&connector).notify(Close(Some(frame.clone())));
+                Edge::notify_at(&connector, Close(Some(frame.clone())));
             }
         }
     }

@@ -56,7 +56,7 @@ mod tests {
             for request in ["/", "/x", "/x?y=:z"] {
                 let path = ClientPath::new(&route, &upstream, &Uri::from_static(request)).unwrap();
                 for url in &endpoints {
-                    let at = path.at(url).unwrap().text;
+                    let at = path.at(url).unwrap().text.clone();
                     assert!(own.has(&at, &path), "{at}");
                     assert!(!own.has(&format!("{at}/other"), &path), "{at}");
                 }

@@ -289,6 +289,24 @@ async fn a_listener_whose_workers_have_ended_is_reported() {
 }
 
 #[actix::test]
+async fn a_single_worker_accepts_while_the_main_thread_is_busy() {
+    let workers = Workers::start(1).unwrap();
+    let listeners = open(&load(TWO, &[]).unwrap(), &workers);
+    // Blocks the thread of the test.
+    ask(&mut connect(listeners[0].1), "accepted");
+    workers.stop();
+}
+
+#[actix::test]
+async fn the_end_of_a_single_worker_is_reported() {
+    let workers = Workers::start(1).unwrap();
+    let (mut listeners, _): (Vec<_>, Vec<_>) = open(&load(TWO, &[]).unwrap(), &workers).into_iter().unzip();
+    workers.stop();
+    let ended = timeout(PATIENCE, OpenListener::failed(&mut listeners)).await;
+    assert!(ended.is_ok(), "no listener ends");
+}
+
+#[actix::test]
 async fn a_dropped_listener_closes_its_sockets() {
     let settings = load(TWO, &[]).unwrap();
     let workers = Workers::start(1).unwrap();

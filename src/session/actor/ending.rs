@@ -16,7 +16,6 @@ use crate::{
     flow::Cause,
     log::Quoted,
     session::{end_cause::EndCause, known::LoggedClaims, messages::Drain},
-    supervisor::{SessionOver, StopUpstream},
     wire::{CloseFrame, ticker::TICK},
 };
 
@@ -110,7 +109,7 @@ impl Session {
         if !mem::replace(upstream_stopped, true) {
             let frame = intent.to_upstream();
             if let Some(supervisor) = &self.links.supervisor {
-                supervisor.stop_upstream.notify(StopUpstream(frame));
+                supervisor.stop_upstream(frame);
             }
             self.deadline.set(self.listener.close_timeout);
         }
@@ -163,7 +162,7 @@ impl Session {
         self.account_end(intent);
         self.state = SessionState::Over;
         if let Some(supervisor) = &self.links.supervisor {
-            supervisor.over.notify(SessionOver(intent.to_upstream()));
+            supervisor.over(intent.to_upstream());
         }
         ctx.stop();
     }

@@ -22,7 +22,7 @@ impl Session {
             servers: Vec::new(),
         };
         match &self.links.supervisor {
-            Some(supervisor) => supervisor.describe.notify(Describe { snapshot, reply }),
+            Some(supervisor) => supervisor.describe(Describe { snapshot, reply }),
             // The process may have stopped waiting for the answer.
             None => _ = reply.send(snapshot),
         }

@@ -62,7 +62,7 @@ impl Supervisor {
                 };
             }
         };
-        Edge::to(&connector).notify(DataMessage::Events(vec![envelope]));
+        Edge::notify_at(&connector, DataMessage::Events(vec![envelope]));
     }
 
     /// Handles an event for the route's own upstream while it has no connection: answers it, keeps it, or makes it

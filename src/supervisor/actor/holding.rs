@@ -120,8 +120,9 @@ impl Supervisor {
         if !events.is_empty() {
             log::debug!("events passed on session={} count={}", self.links.tracker, events.len());
         }
-        if let Some(connector) = self.children.get(generation).and_then(Child::connector).map(Edge::to) {
-            connector.notify(Release { events, replaces: self.take_replaced() });
+        if let Some(connector) = self.children.get(generation).and_then(Child::connector) {
+            let replaces = self.outage.as_mut().and_then(|outage| outage.replaced.take());
+            Edge::notify_at(connector, Release { events, replaces });
         }
     }
 

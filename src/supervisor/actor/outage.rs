@@ -45,11 +45,6 @@ impl Supervisor {
         self.outage.as_mut()?.lease.take()
     }
 
-    /// Takes the lost connection that the next one replaces.
-    pub(super) fn take_replaced(&mut self) -> Option<Replaced> {
-        self.outage.as_mut()?.replaced.take()
-    }
-
     /// A connection has proved good, or counts as good.
     pub(super) fn forget_early(&mut self) {
         if let Some(outage) = &mut self.outage {

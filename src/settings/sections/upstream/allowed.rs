@@ -55,7 +55,7 @@ impl AllowedUrl {
         let (bare, secret) = userinfo::split(text);
         if secret.is_some() {
             // The normal form is what is sent.
-            let normal = UpstreamUrl::parse(text.strip_suffix('*').unwrap_or(text))?.text;
+            let normal = UpstreamUrl::parse(text.strip_suffix('*').unwrap_or(text))?.text.clone();
             let pattern = Self::parse(&bare)?;
             return Ok(pattern.with(userinfo::split(&normal).1));
         }

@@ -11,6 +11,7 @@ use std::{
     borrow::Cow,
     fmt,
     net::{IpAddr, SocketAddr},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -83,12 +84,16 @@ pub enum UrlError {
 /// The beginning of the URL of a server that is connected to with TLS.
 const SECURE: &str = "wss://";
 
-/// A checked URL, `ws://`, `wss://` or `unix:`. Clones share the texts, because each session has several clones.
+/// A checked URL, `ws://`, `wss://` or `unix:`. Clones share it, because each session has several clones.
 ///
 /// # Security
 /// The `Debug` form is masked.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct UpstreamUrl {
+pub struct UpstreamUrl(Arc<CheckedUrl>);
+
+/// The content of an [`UpstreamUrl`].
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CheckedUrl {
     /// The URL to dial, always ASCII. It is as written if that is unambiguous, otherwise in normal form.
     pub text: Arc<str>,
     /// The URL for texts and logs: as written, with userinfo and query masked.
@@ -97,7 +102,7 @@ pub struct UpstreamUrl {
     pub(crate) has_path: bool,
     /// See [`UpstreamUrl::place`]. It is kept, because parsing the URL for each dial costs more than the dial's other
     /// work on it.
-    place: Option<Arc<Place>>,
+    place: Option<Place>,
 }
 
 /// The parts of an upstream's URL.
@@ -112,6 +117,14 @@ pub struct UrlParts<'a> {
 }
 
 // === impl UpstreamUrl ===
+
+impl Deref for UpstreamUrl {
+    type Target = CheckedUrl;
+
+    fn deref(&self) -> &CheckedUrl {
+        &self.0
+    }
+}
 
 impl fmt::Debug for UpstreamUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -157,7 +170,8 @@ impl UpstreamUrl {
 
     /// A URL that is checked already.
     pub(super) fn new(text: &str, shown: &str, has_path: bool) -> Self {
-        Self { text: text.into(), shown: shown.into(), has_path, place: place_of(text).map(Arc::new) }
+        let place = place_of(text);
+        Self(Arc::new(CheckedUrl { text: text.into(), shown: shown.into(), has_path, place }))
     }
 
     /// The same server with another path and query. They are not shown.
@@ -168,7 +182,7 @@ impl UpstreamUrl {
             Some(query) => format!("{origin}{colon}{path}?{query}"),
             None => format!("{origin}{colon}{path}"),
         };
-        Self { text: text.into(), ..self.clone() }
+        Self(Arc::new(CheckedUrl { text: text.into(), ..(*self.0).clone() }))
     }
 
     /// The URL of the handshake's request, always with `ws://`, because TLS is a matter of the connection below it. That
@@ -213,7 +227,7 @@ impl UpstreamUrl {
     /// The same URL, for any address of its host.
     pub fn without_address(&self) -> Self {
         match self.address() {
-            Some(_) => Self { place: place_of(&self.text).map(Arc::new), ..self.clone() },
+            Some(_) => self.with_place(place_of(&self.text)),
             None => self.clone(),
         }
     }
@@ -225,7 +239,11 @@ impl UpstreamUrl {
             Some(Place::Address(before)) => before.port(),
             Some(Place::Path(_)) | None => return self.clone(),
         };
-        Self { place: Some(Arc::new(Place::Address(SocketAddr::new(address, port)))), ..self.clone() }
+        self.with_place(Some(Place::Address(SocketAddr::new(address, port))))
+    }
+
+    fn with_place(&self, place: Option<Place>) -> Self {
+        Self(Arc::new(CheckedUrl { place, ..(*self.0).clone() }))
     }
 
     /// The one address of the host to connect to; `None`: any of its addresses.
@@ -258,7 +276,7 @@ impl UpstreamUrl {
 
     /// Where a connection to the server goes.
     pub fn place(&self) -> Option<&Place> {
-        self.place.as_deref()
+        self.place.as_ref()
     }
 
     /// The `tremor::origin` of events from this upstream; `None` if the URL cannot be parsed.

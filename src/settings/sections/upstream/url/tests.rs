@@ -128,7 +128,7 @@ fn a_pipeline_chooses_among_the_allowed_urls() {
         ("ws://127.0.0.1:8139", "ws://127.0.0.1:8139"),
         ("ws://127.1:8139/", "ws://127.0.0.1:8139/"),
     ] {
-        assert_eq!(upstream.allows(text).map(|url| url.text).as_deref(), Ok(dialled), "{text}");
+        assert_eq!(upstream.allows(text).map(|url| url.text.clone()).as_deref(), Ok(dialled), "{text}");
     }
 }
 
