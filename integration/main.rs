@@ -22,6 +22,7 @@ mod auth_certificates;
 mod auth_forward;
 mod binding;
 mod breakers;
+mod bursts;
 mod chaos;
 mod checks;
 mod chosen;

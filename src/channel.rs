@@ -25,14 +25,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{
     event::{Data, Meta, Record},
-    flow::{Budget, PartialBytes, Permit},
+    flow::{Budget, EVENT_COST, PartialBytes, Permit},
     format::{Inbound, Outbound},
     format_error::FormatError,
     settings::Format,
     turn::TURN_STEPS,
     wire::{
-        CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, LivenessError, Message, Role,
-        yield_turn,
+        Burst, BurstLimits, CloseFrame, Incoming, Limits, Link, LinkError, LivenessConfig, LivenessError,
+        Message, Role, yield_turn,
     },
 };
 
@@ -48,6 +48,8 @@ pub struct Channel<S, T> {
     partial: PartialBytes,
     /// Number of messages and events that may still be read in the current turn.
     steps: usize,
+    /// Maximum number of messages of the next burst.
+    burst_max: usize,
     /// Whether the channel reads from the peer in the current turn. False when the budget is used up or the
     /// owner has called [`Channel::hold_back`].
     is_reading: bool,
@@ -60,6 +62,8 @@ pub enum Received {
     Event(Result<Data, FormatError>),
     /// A message. [`Channel::feed`] makes it the source of the next events.
     Message(Message),
+    /// Messages in a row, each of which is one event. They are not fed.
+    Burst(Burst),
     /// A ping or a pong. The answer to a ping has been queued.
     Control,
     /// The peer's close frame. [`Channel::take_unfinished`] yields the incomplete input before it.
@@ -109,6 +113,7 @@ where
             budget: Arc::clone(budget),
             partial: PartialBytes::new(budget),
             steps: 0,
+            burst_max: 0,
             is_reading: true,
         }
     }
@@ -130,7 +135,13 @@ where
     pub fn begin_turn(&mut self) {
         self.link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
         self.steps = TURN_STEPS;
+        self.burst_max = 0;
         self.is_reading = true;
+    }
+
+    /// Allows bursts of at most `messages` messages in the current turn, if the format keeps messages as they are.
+    pub fn allow_bursts(&mut self, messages: usize) {
+        self.burst_max = if self.inbound.keeps_messages() { messages } else { 0 };
     }
 
     /// Polls for the next event, message or control frame, which takes one step. Pending when the socket has
@@ -155,12 +166,18 @@ where
             return Poll::Ready(Ok(Received::Event(decoded)));
         }
         self.link.set_room(self.budget.room());
+        self.link.set_bursts(self.burst_limits());
         let Poll::Ready(incoming) = self.link.poll_next(cx) else {
             self.is_reading = !self.link.is_held_up();
             return Poll::Pending;
         };
         Poll::Ready(incoming.map(|incoming| match incoming {
             Incoming::Message(message) => Received::Message(message),
+            Incoming::Burst(burst) => {
+                // Each message takes a step, and its event another.
+                self.steps = self.steps.saturating_sub(2 * burst.len() - 1);
+                Received::Burst(burst)
+            }
             Incoming::Ping(payload) => {
                 self.link.outbox().pong(payload);
                 Received::Control
@@ -168,6 +185,11 @@ where
             Incoming::Pong(_) => Received::Control,
             Incoming::Close(frame) => Received::Close(frame),
         }))
+    }
+
+    fn burst_limits(&self) -> BurstLimits {
+        let messages = self.burst_max.min(self.steps / 2 + 1);
+        BurstLimits { messages, bytes: self.budget.room_of_burst(), overhead: EVENT_COST }
     }
 
     /// Records that the owner cannot accept another event, so that the channel does not read. Meanwhile the
@@ -245,6 +267,11 @@ where
         self.budget.take(data.size())
     }
 
+    /// Uses bytes of the budget for the events of a burst.
+    pub fn permit_burst(&self, burst: &Burst) -> Permit {
+        self.budget.take_many(burst.bytes(), burst.len())
+    }
+
     /// The metadata of an event with this data from the message that was fed last. `rest` is the metadata
     /// besides `$binary`.
     pub fn meta(&self, data: &Data, rest: Option<Arc<Record>>) -> Meta {
@@ -286,6 +313,11 @@ where
             let _ = self.link.push(message, token);
         }
         Ok(count)
+    }
+
+    /// Whether bursts can be written as they are.
+    pub fn writes_bursts(&self) -> bool {
+        self.outbound.keeps_messages()
     }
 
     /// Whether each event is one message, so that [`Channel::encode_one`] encodes it.
@@ -358,7 +390,7 @@ mod tests {
                     events.push((data.into_value(), permit));
                 }
                 Received::Message(message) => channel.feed(message),
-                Received::Control | Received::Close(_) => {}
+                Received::Burst(_) | Received::Control | Received::Close(_) => {}
             }
         }
         channel.end_turn();

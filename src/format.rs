@@ -61,6 +61,11 @@ impl Inbound {
         Some(self.decoded(message))
     }
 
+    /// Whether each message is one event with the same content.
+    pub fn keeps_messages(&self) -> bool {
+        self.preprocessors.is_none() && self.codec.keeps_messages()
+    }
+
     /// Whether [`Inbound::next`] may return data. False between two messages that were decoded by [`Inbound::decode`].
     #[inline]
     pub fn has_input(&self) -> bool {
@@ -149,6 +154,11 @@ impl Outbound {
     #[inline]
     pub fn encodes_one(&self) -> bool {
         self.postprocessors.is_none()
+    }
+
+    /// Whether an event made by a codec that keeps messages is one message with the same content.
+    pub fn keeps_messages(&self) -> bool {
+        self.postprocessors.is_none() && self.codec.keeps_messages()
     }
 
     /// The message for an event, without postprocessors. See [`Outbound::encode`].

@@ -5,7 +5,7 @@
 
 use std::task::{Context, Waker};
 
-use towline::wire::{Decoder, Incoming, Limits, Role, WireError};
+use towline::wire::{BurstLimits, Decoder, Incoming, Limits, Role, WireError};
 
 use super::{
     plain,
@@ -26,8 +26,11 @@ pub fn run(data: &[u8]) {
     let Some(([options, cuts], bytes)) = data.split_first_chunk() else { return };
     let (role, limits) = chosen(*options);
     let expected = plain::read(role, limits, bytes);
-    assert_eq!(decode(role, limits, [bytes].into_iter()), expected, "in one piece");
-    assert_eq!(decode(role, limits, pieces(bytes, *cuts)), expected, "in pieces");
+    let bursts = BurstLimits { messages: usize::from(*cuts), bytes: 1 << 14, overhead: 256 };
+    for bursts in [BurstLimits::NONE, bursts] {
+        assert_eq!(decode(role, limits, &bursts, [bytes].into_iter()), expected, "in one piece, {bursts:?}");
+        assert_eq!(decode(role, limits, &bursts, pieces(bytes, *cuts)), expected, "in pieces, {bursts:?}");
+    }
     assert_eq!(socket::read(role, limits, bytes, *cuts), expected, "by a link");
     send_again(role, expected.0, *cuts);
 }
@@ -53,12 +56,17 @@ fn pieces(mut bytes: &[u8], seed: u8) -> impl Iterator<Item = &[u8]> {
 fn decode<'a>(
     role: Role,
     limits: Limits,
+    bursts: &BurstLimits,
     pieces: impl Iterator<Item = &'a [u8]>,
 ) -> (Vec<Incoming>, Option<WireError>) {
     let mut decoder = Decoder::new(role, limits);
     let mut got = Vec::new();
     for mut piece in pieces {
         loop {
+            if let Some(burst) = decoder.decode_burst(&mut piece, &mut { usize::MAX }, bursts) {
+                got.extend(burst.messages().map(Incoming::Message));
+                continue;
+            }
             let decoded = decoder.decode(&mut piece, &mut { usize::MAX });
             assert!(decoder.unfinished() <= limits.max_message.max(8), "{} bytes held", decoder.unfinished());
             match decoded {
@@ -81,7 +89,8 @@ fn send_again(role: Role, mut sent: Vec<Incoming>, seed: u8) {
     let peer = if role == Role::Server { Role::Client } else { Role::Server };
     let bytes = write(peer, &sent, seed);
     let limits = Limits { max_message: 1 << 24, max_frame: 1 << 24, buffer: 0 };
-    assert_eq!(decode(role, limits, [&bytes[..]].into_iter()), (sent, None), "sent again");
+    let again = decode(role, limits, &BurstLimits::NONE, [&bytes[..]].into_iter());
+    assert_eq!(again, (sent, None), "sent again");
 }
 
 fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
@@ -106,6 +115,7 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
                 link.outbox().pong(payload);
             }
             Incoming::Close(frame) => link.close(frame.as_ref()),
+            Incoming::Burst(_) => unreachable!("`decode` returns the messages of bursts"),
         }
     }
     while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {

@@ -19,6 +19,10 @@ impl Codec for AsSent {
         "message"
     }
 
+    fn keeps_messages(&self) -> bool {
+        true
+    }
+
     fn decode(&self, chunk: Bytes) -> Result<Data, FormatError> {
         Ok(Data::Value(Value::Bytes(chunk)))
     }

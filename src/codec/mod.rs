@@ -27,6 +27,12 @@ pub trait Codec: Debug + Send + Sync {
     /// The codec's name in the settings.
     fn name(&self) -> &'static str;
 
+    /// Whether each message becomes an event with the same content, and this event the same message. Messages then need
+    /// not become events for a route on which nothing reads them.
+    fn keeps_messages(&self) -> bool {
+        false
+    }
+
     /// Decodes one chunk.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The connector actor. This file has its start, its dial and its turns.
 //!
 //! * [`sending`], [`reading`], [`traffic`]: send events; read messages; write and count both.
+//! * [`bursts`]: passes on small messages in a row as one.
 //! * [`returning`]: sends messages towards the client.
 //! * [`overdue`]: makes events fail whose reply is overdue.
 //! * [`recovering`]: passes messages through the session's journal.
@@ -11,6 +12,7 @@
 
 mod adopting;
 mod announced;
+mod bursts;
 mod ending;
 mod overdue;
 mod reading;
@@ -58,6 +60,8 @@ pub struct Connector {
     supervisor: Edge<Report>,
     /// The first outgoing pipeline, or the session. It gets replies and pushes.
     back: Edge<DataMessage>,
+    /// Whether `back` is a pipeline.
+    has_outgoing: bool,
     tracker: Arc<AckTracker>,
     figures: Arc<SessionFigures>,
     /// The figures of the endpoint; `None` before the connection is up.
@@ -165,6 +169,7 @@ impl Connector {
             generation,
             supervisor: links.supervisor,
             back: links.back,
+            has_outgoing: links.has_outgoing,
             tracker: links.tracker,
             figures: links.figures,
             traffic: None,
@@ -301,6 +306,8 @@ impl Connector {
             DataMessage::Events(envelopes) if is_ended => self.report(Fact::Unsent(envelopes)),
             DataMessage::Events(envelopes) if self.can_send() => self.send_all(envelopes),
             DataMessage::Events(envelopes) => self.wait(envelopes),
+            DataMessage::Burst(burst) if !is_ended && self.writes_bursts() => self.send_burst(*burst),
+            DataMessage::Burst(burst) => self.take(DataMessage::Events(burst.into_envelopes())),
             DataMessage::Mark(mark) if is_ended || self.can_send() => self.report(Fact::Marked(mark)),
             DataMessage::Mark(mark) => self.waiting.end_with(mark),
             DataMessage::Several(messages) => {

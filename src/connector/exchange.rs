@@ -6,6 +6,7 @@
 use std::{
     cmp::Ordering,
     collections::VecDeque,
+    mem,
     time::{Duration, Instant},
 };
 
@@ -20,9 +21,21 @@ use crate::{
 /// a newer event with the same key. When they match by order, all are kept: there are at most `max_overdue`.
 pub const LATE_MAX: usize = 8;
 
+/// The obligation to settle an event.
+pub trait Obligation: Sized {
+    /// The obligations for events in a row. The iterator takes them from the front.
+    type Row: Iterator<Item = Self>;
+
+    /// Adds the obligations for the events that follow.
+    ///
+    /// # Errors
+    /// The obligations, if they cannot be kept together.
+    fn join(row: &mut Self::Row, next: Self::Row) -> Result<(), Self::Row>;
+}
+
 /// The events in flight on one connection. `T` is the obligation to settle an event: the event's ticket.
 #[derive(Debug)]
-pub struct InFlight<T> {
+pub struct InFlight<T: Obligation> {
     mode: settings::ExchangeMode,
     /// Whether replies match by key.
     correlated: bool,
@@ -33,6 +46,8 @@ pub struct InFlight<T> {
     pub(super) max_overdue: usize,
     /// The events in the order of sending: first the written ones, then the queued ones.
     entries: VecDeque<InFlightEvent<T>>,
+    /// The events after those of `entries`, if they await no reply and are in a row.
+    row: Option<EventRow<T::Row>>,
     /// Number of written events at the front of `entries`.
     written: usize,
     /// Whether messages of the event after these have been written, but not its last message.
@@ -60,6 +75,21 @@ struct InFlightEvent<T> {
     /// The time in which a queued event must be written, or the reply to a written event must arrive. No event has an
     /// earlier deadline than the one before it; see [`InFlight::set_timeout`].
     limit: Duration,
+}
+
+/// Queued events in a row that await no reply.
+#[derive(Debug)]
+struct EventRow<R> {
+    /// The first event.
+    first: EventNumber,
+    /// Number of events.
+    count: u64,
+    /// Number of events at the front that are written, and whose obligations are not taken yet.
+    written: u64,
+    /// When the first event was queued.
+    since: Instant,
+    /// The obligations of all events.
+    owed: R,
 }
 
 /// The values by which a reply is matched with its event, and that the reply carries.
@@ -102,7 +132,7 @@ pub struct Overdue<T> {
     pub limit: Duration,
 }
 
-impl<T> InFlight<T> {
+impl<T: Obligation> InFlight<T> {
     /// Creates an instance without events in flight.
     pub fn new(
         mode: settings::ExchangeMode,
@@ -116,6 +146,7 @@ impl<T> InFlight<T> {
             timeout,
             max_overdue,
             entries: VecDeque::new(),
+            row: None,
             written: 0,
             is_partly_written: false,
             overdue: 0,
@@ -123,6 +154,11 @@ impl<T> InFlight<T> {
             last_written: None,
             answered_since: None,
         }
+    }
+
+    /// Whether events await replies.
+    pub fn awaits_replies(&self) -> bool {
+        self.mode == settings::ExchangeMode::Request
     }
 
     /// Changes the time in which replies must arrive. Events in flight keep theirs, but wait no longer than the new time
@@ -136,6 +172,7 @@ impl<T> InFlight<T> {
 
     /// Adds an event that was queued for the socket. When replies match by key, events without one await no reply.
     pub fn sent(&mut self, event: EventNumber, tags: Tags, owed: T, now: Instant) {
+        self.list_row();
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
         let (owed, limit) = (Some(owed), self.timeout);
@@ -144,14 +181,59 @@ impl<T> InFlight<T> {
         self.entries.push_back(InFlightEvent { event, tags, owed, awaits_reply, since: now, limit });
     }
 
+    /// Adds `count` events from `first` on that were queued for the socket, each as one message. They await no reply, and
+    /// have no tags. Call it only in stream mode.
+    pub fn sent_row(&mut self, (first, count): (EventNumber, u64), owed: T::Row, now: Instant) {
+        let owed = match &mut self.row {
+            Some(row) if row.first.0 + row.count == first.0 => match T::join(&mut row.owed, owed) {
+                Ok(()) => return row.count += count,
+                Err(owed) => owed,
+            },
+            _ => owed,
+        };
+        self.list_row();
+        self.row = Some(EventRow { first, count, written: 0, since: now, owed });
+    }
+
+    /// Gives each event of the row an entry, because an event follows that does not belong to it.
+    fn list_row(&mut self) {
+        let Some(row) = self.row.take() else { return };
+        debug_assert!(row.written == 0, "the obligations of written events have been taken");
+        for (event, owed) in (row.first.0..).zip(row.owed) {
+            let (event, owed, limit) = (EventNumber(event), Some(owed), self.timeout);
+            let entry =
+                InFlightEvent { event, tags: None, owed, awaits_reply: false, since: row.since, limit };
+            self.entries.push_back(entry);
+        }
+    }
+
+    /// Passes the obligations of the row to `settle`, if events of it were written since the last call, and the number of
+    /// these events, which it settles. Call it after each call of [`InFlight::written`] or several of them.
+    pub fn settle_row(&mut self, settle: impl FnOnce(&mut T::Row, u64)) {
+        let Some(row) = self.row.as_mut().filter(|row| row.written > 0) else { return };
+        let written = mem::take(&mut row.written);
+        settle(&mut row.owed, written);
+        (row.first.0, row.count) = (row.first.0 + written, row.count - written);
+        if row.count == 0 {
+            self.row = None;
+        }
+    }
+
     /// Records that a message of the oldest queued event was written to the socket, but not the event's last one.
     pub fn partly_written(&mut self) {
         self.is_partly_written = true;
     }
 
-    /// Records that the oldest queued event was written. Returns its obligation if it awaits no reply.
+    /// Records that the oldest queued event was written. Returns its obligation if it awaits no reply, except for an event
+    /// of the row; see [`InFlight::settle_row`].
     pub fn written(&mut self, now: Instant) -> Option<T> {
         self.is_partly_written = false;
+        if let Some(row) = self.row.as_mut().filter(|row| self.entries.is_empty() && row.written < row.count)
+        {
+            self.last_written = Some(EventNumber(row.first.0 + row.written));
+            row.written += 1;
+            return None;
+        }
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
         if entry.awaits_reply {
@@ -253,7 +335,8 @@ impl<T> InFlight<T> {
 
     /// Number of unsettled events.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.overdue
+        let row = self.row.as_ref().map_or(0, |row| row.count - row.written);
+        self.entries.len() - self.overdue + row as usize
     }
 
     /// Whether every event is settled.
@@ -263,10 +346,11 @@ impl<T> InFlight<T> {
 
     /// Takes all unsettled events, oldest first, because the connection has ended.
     pub fn end(&mut self) -> Vec<Unsettled<T>> {
-        let written = std::mem::take(&mut self.written);
-        let is_partly_written = std::mem::take(&mut self.is_partly_written);
+        self.list_row();
+        let written = mem::take(&mut self.written);
+        let is_partly_written = mem::take(&mut self.is_partly_written);
         self.overdue = 0;
-        let entries = std::mem::take(&mut self.entries);
+        let entries = mem::take(&mut self.entries);
         let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
             let InFlightEvent { event, tags, owed, .. } = entry;
             let correlation = tags.and_then(|tags| tags.correlation);

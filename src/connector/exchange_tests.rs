@@ -27,6 +27,7 @@ enum Stage {
 #[derive(Debug, Clone, Copy)]
 struct Sent {
     key: Option<u8>,
+    is_in_row: bool,
     stage: Stage,
     /// When it was queued or written.
     since: Instant,
@@ -135,6 +136,8 @@ impl Model {
 #[derive(Debug, Clone, Copy)]
 enum Operation {
     Send(Option<u8>),
+    /// Events in a row are sent, in stream mode.
+    SendRow(u64),
     Write,
     Reply(Option<u8>),
     Wait(u64),
@@ -145,6 +148,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
     let key = || proptest::option::weighted(0.8, 0..4_u8);
     let operation = prop_oneof![
         4 => key().prop_map(Operation::Send),
+        1 => (1..5_u64).prop_map(Operation::SendRow),
         4 => Just(Operation::Write),
         4 => key().prop_map(Operation::Reply),
         2 => prop_oneof![1..5_u64, 10..40_u64].prop_map(Operation::Wait),
@@ -162,13 +166,35 @@ fn tag(event: u64) -> Option<Value> {
     event.is_multiple_of(3).then(|| Value::from(event))
 }
 
-/// Number and `written` of each event. Checks the obligation and the `$correlation` of each.
-fn parts(unsettled: Vec<Unsettled<u64>>) -> Vec<(u64, Written)> {
+/// Number and `written` of each event. Checks the obligation and the `$correlation` of each. Events of rows have none.
+fn parts(unsettled: Vec<Unsettled<u64>>, model: &Model) -> Vec<(u64, Written)> {
     let part = |Unsettled { event, written, correlation, owed }| {
-        assert_eq!((EventNumber(owed), correlation), (event, tag(owed)));
+        let tag = tag(owed).filter(|_| !model.sent[owed as usize].is_in_row);
+        assert_eq!((EventNumber(owed), correlation), (event, tag));
         (owed, written)
     };
     unsettled.into_iter().map(part).collect()
+}
+
+fn send_row(exchange: &mut InFlight<u64>, model: &mut Model, count: u64, now: Instant) {
+    if !model.is_stream {
+        return;
+    }
+    let first = model.sent.len() as u64;
+    exchange.sent_row((EventNumber(first), count), first..first + count, now);
+    let deadline = now + model.timeout;
+    let sent = Sent { key: None, is_in_row: true, stage: Stage::Queued, since: now, deadline };
+    model.sent.extend((0..count).map(|_| sent));
+}
+
+/// Records that an event is written. Returns its obligation, if it awaits no reply.
+fn write(exchange: &mut InFlight<u64>, now: Instant) -> Option<u64> {
+    let mut settled = exchange.written(now);
+    exchange.settle_row(|row, written| {
+        assert_eq!(written, 1);
+        settled = row.next();
+    });
+    settled
 }
 
 proptest! {
@@ -203,9 +229,10 @@ proptest! {
                     let event = model.sent.len() as u64;
                     exchange.sent(EventNumber(event), Tags { key: value(key), correlation: tag(event) }, event, now);
                     let deadline = now + model.timeout;
-                    model.sent.push(Sent { key, stage: Stage::Queued, since: now, deadline });
+                    model.sent.push(Sent { key, is_in_row: false, stage: Stage::Queued, since: now, deadline });
                 }
-                Operation::Write => prop_assert_eq!(exchange.written(now), model.written(now)),
+                Operation::SendRow(count) => send_row(&mut exchange, &mut model, count, now),
+                Operation::Write => prop_assert_eq!(write(&mut exchange, now), model.written(now)),
                 Operation::Reply(key) => {
                     let expected = model.reply(key).map_or(ReplyMatch::Push, |event| ReplyMatch::Reply(event, tag(event)));
                     prop_assert_eq!(exchange.reply(value(key).as_ref()), expected);
@@ -216,7 +243,7 @@ proptest! {
                         model.expire(now).into_iter().map(|(event, limit)| ((event, Written::Whole), limit)).unzip();
                     let (events, times): (Vec<_>, Vec<_>) =
                         exchange.expire(now).into_iter().map(|overdue| (overdue.event, overdue.limit)).unzip();
-                    prop_assert_eq!((parts(events), times), (expired, limits));
+                    prop_assert_eq!((parts(events, &model), times), (expired, limits));
                 }
                 Operation::Timeout(seconds) => {
                     model.set_timeout(Duration::from_secs(seconds), now);
@@ -233,7 +260,7 @@ proptest! {
                 break;
             }
         }
-        prop_assert_eq!(parts(exchange.end()), model.unsettled());
+        prop_assert_eq!(parts(exchange.end(), &model), model.unsettled());
         prop_assert!(exchange.is_empty() && exchange.end().is_empty());
     }
 }

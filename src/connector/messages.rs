@@ -41,6 +41,8 @@ pub struct ConnectorLinks {
     pub supervisor: Edge<Report>,
     /// The first outgoing pipeline, or the session.
     pub back: Edge<DataMessage>,
+    /// Whether `back` is a pipeline.
+    pub has_outgoing: bool,
     /// The session's tracker.
     pub tracker: Arc<AckTracker>,
     /// The session's figures.

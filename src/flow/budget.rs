@@ -158,6 +158,19 @@ impl Budget {
         Permit { budget: Arc::clone(self), bytes }
     }
 
+    /// Uses bytes for `count` events with `payload` bytes in total, without a check.
+    pub fn take_many(self: &Arc<Self>, payload: usize, count: usize) -> Permit {
+        self.take(payload + EVENT_COST * count.saturating_sub(1))
+    }
+
+    /// Bytes that events read together may take: fewer than the limit, so that they exceed it no more than single events
+    /// do, and few enough for the global budget.
+    pub fn room_of_burst(&self) -> usize {
+        let used = self.used();
+        let limit = if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX };
+        self.limit.min(limit).saturating_sub(used).min(PIECE)
+    }
+
     /// How many bytes an incomplete message may hold before it must wait for other sessions.
     pub fn allowance(&self) -> usize {
         if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX }
@@ -240,6 +253,13 @@ impl Permit {
     /// may turn one event into several. Nothing more is read until the budget has bytes again.
     pub fn another(&self, payload: usize) -> Self {
         self.budget.take(payload)
+    }
+
+    /// Takes the bytes of one event with `payload` bytes out of the permit of several events.
+    pub fn split(&mut self, payload: usize) -> Self {
+        let bytes = self.bytes.min(payload + EVENT_COST);
+        self.bytes -= bytes;
+        Self { budget: Arc::clone(&self.budget), bytes }
     }
 
     /// The permit of the same event after its payload changed to `payload` bytes, for example in a program.

@@ -18,14 +18,16 @@
 
 mod batch;
 mod budget;
+mod burst;
 mod edge;
 mod sync;
 mod ticket;
 
 pub use batch::{Batch, Run, recycle};
 pub use budget::{Budget, EVENT_COST, GlobalBudget, PartialBytes, Permit};
+pub use burst::EventBurst;
 pub use edge::{CONTROL_ROOM, Edge, Pushed, mailbox_room};
-pub use ticket::{Ack, AckStatus, AckTracker, Acks, Cause, Ticket};
+pub use ticket::{Ack, AckStatus, AckTracker, Acks, Cause, Ticket, Tickets};
 
 use std::sync::{Arc, OnceLock};
 
@@ -95,6 +97,8 @@ impl Kind {
 pub enum DataMessage {
     /// Events, in order.
     Events(Vec<Envelope>),
+    /// Events in a row that no program looks at.
+    Burst(Box<EventBurst>),
     /// Failed events that bypass the pipelines, in order.
     Failed(Vec<Failed>),
     /// The upstream connection has ended, and the session ends with it.

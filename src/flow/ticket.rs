@@ -104,6 +104,18 @@ pub struct Ticket {
     is_settled: bool,
 }
 
+/// The obligations for events in a row. They are taken from the front, one by one or settled together. Those that are left
+/// when it is dropped report their events as lost.
+#[derive(Debug)]
+pub struct Tickets {
+    tracker: Arc<AckTracker>,
+    /// The first event that is left.
+    first: EventNumber,
+    /// Number of events that are left.
+    count: u64,
+    cause: Cause,
+}
+
 // === impl Ack ===
 
 impl Ack {
@@ -148,6 +160,12 @@ impl AckTracker {
         self.ticket(event, Cause::Error)
     }
 
+    /// Issues tickets for `count` new events.
+    pub fn issue_many(self: &Arc<Self>, count: u64, cause: Cause) -> Tickets {
+        let first = EventNumber(self.next.fetch_add(count, Relaxed));
+        Tickets { tracker: Arc::clone(self), first, count, cause }
+    }
+
     fn ticket(self: &Arc<Self>, event: EventNumber, cause: Cause) -> Ticket {
         Ticket { tracker: Arc::clone(self), event, cause, is_settled: false }
     }
@@ -179,7 +197,7 @@ impl AckTracker {
         let mut back = self.back();
         for mut ticket in tickets.drain(..) {
             ticket.is_settled = true;
-            back.delivered(ticket.event, ticket.cause);
+            back.delivered(ticket.event, 1, ticket.cause);
         }
         back.wake_if(false);
     }
@@ -226,15 +244,17 @@ impl AckQueue {
         self.acks.push(ack);
     }
 
-    /// Adds the outcome "delivered". Events in a row share one ack.
-    fn delivered(&mut self, event: EventNumber, cause: Cause) {
+    /// Adds the outcome "delivered" of `more` events, from `event` on. Events in a row share one ack.
+    fn delivered(&mut self, event: EventNumber, more: u64, cause: Cause) {
         if cause != Cause::Message {
-            return self.push(Ack::Settled { event, cause, status: AckStatus::Delivered });
+            let settled =
+                |event| Ack::Settled { event: EventNumber(event), cause, status: AckStatus::Delivered };
+            return (event.0..event.0 + more).map(settled).for_each(|ack| self.push(ack));
         }
         match &mut self.delivered {
-            Some((first, count)) if first.0 + *count == event.0 => *count += 1,
+            Some((first, count)) if first.0 + *count == event.0 => *count += more,
             _ => {
-                let before = self.delivered.replace((event, 1));
+                let before = self.delivered.replace((event, more));
                 self.acks.extend(before.map(Ack::of_delivered));
             }
         }
@@ -290,6 +310,74 @@ impl Ticket {
         self.is_settled = true;
         let Self { event, cause, .. } = *self;
         self.tracker.ack(Ack::Settled { event, cause, status });
+    }
+}
+
+// === impl Tickets ===
+
+impl Tickets {
+    /// The number of the first event that is left.
+    pub fn first(&self) -> EventNumber {
+        self.first
+    }
+
+    /// Number of events that are left.
+    pub fn left(&self) -> u64 {
+        self.count
+    }
+
+    /// The source of the events.
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// Adds the tickets for the events that follow, of the same session and cause. Returns them if they are others.
+    pub fn join(&mut self, next: Self) -> Result<(), Self> {
+        let follows = self.first.0 + self.count == next.first.0 && self.cause == next.cause;
+        if !follows || !Arc::ptr_eq(&self.tracker, &next.tracker) {
+            return Err(next);
+        }
+        self.count += next.redeem();
+        Ok(())
+    }
+
+    /// Gives the first `count` events the outcome "delivered".
+    pub fn deliver(&mut self, count: u64) {
+        let (first, count) = (self.first, count.min(self.count));
+        if count == 0 {
+            return;
+        }
+        (self.first.0, self.count) = (first.0 + count, self.count - count);
+        let mut back = self.tracker.back();
+        back.delivered(first, count, self.cause);
+        back.wake_if(false);
+    }
+
+    /// Removes the obligations without acks: the session itself settles the events. Returns their number.
+    pub fn redeem(mut self) -> u64 {
+        mem::take(&mut self.count)
+    }
+}
+
+impl Iterator for Tickets {
+    type Item = Ticket;
+
+    fn next(&mut self) -> Option<Ticket> {
+        self.count = self.count.checked_sub(1)?;
+        let ticket = self.tracker.ticket(self.first, self.cause);
+        self.first.0 += 1;
+        Some(ticket)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        (count, Some(count))
+    }
+}
+
+impl Drop for Tickets {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
@@ -358,6 +446,33 @@ mod tests {
             })
             .collect();
         assert_eq!(runs, [(0, 4), (3, 1), (6, 1)], "a copy and an event with another outcome end a run");
+    }
+
+    #[test]
+    fn tickets_in_a_row_are_settled_together_or_one_by_one() {
+        let tracker = AckTracker::new(1, 0);
+        let mut tickets = tracker.issue_many(3, Cause::Message);
+        tickets.join(tracker.issue_many(2, Cause::Message)).expect("they follow");
+        assert!(tickets.join(tracker.issue_many(1, Cause::Push)).is_err());
+        assert!(tickets.join(AckTracker::new(2, 0).issue_many(1, Cause::Message)).is_err());
+        tickets.deliver(0);
+        tickets.deliver(2);
+        tickets.next().expect("three are left").settle(AckStatus::Dropped);
+        assert_eq!((tickets.first(), tickets.left()), (EventNumber(3), 2));
+        drop(tickets);
+        let acks: Vec<_> = tracker.take_acks(None, false).into_iter().collect();
+        let settled = |event, cause, status| Ack::Settled { event: EventNumber(event), cause, status };
+        let (message, push) = (Cause::Message, Cause::Push);
+        let expected = [
+            settled(5, push, AckStatus::Lost),
+            Ack::Delivered { first: EventNumber(0), count: 2 },
+            settled(2, message, AckStatus::Dropped),
+            settled(3, message, AckStatus::Lost),
+            settled(4, message, AckStatus::Lost),
+        ];
+        assert_eq!(format!("{acks:?}"), format!("{expected:?}"));
+        assert_eq!(tracker.issue_many(2, Cause::Push).redeem(), 2);
+        assert_eq!(tracker.take_acks(None, false).into_iter().count(), 0);
     }
 
     #[test]

@@ -180,6 +180,7 @@ impl Pipeline {
     ) {
         match message {
             DataMessage::Events(envelopes) => self.run(envelopes, out, to_session),
+            DataMessage::Burst(burst) => self.run(burst.into_envelopes(), out, to_session),
             DataMessage::Several(messages) => {
                 messages.into_iter().for_each(|message| self.pass(message, (out, to_session), ctx));
             }

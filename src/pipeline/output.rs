@@ -113,6 +113,7 @@ fn end(message: DataMessage) {
         DataMessage::Events(envelopes) => {
             envelopes.into_iter().for_each(|envelope| envelope.ticket.settle(AckStatus::Dropped));
         }
+        DataMessage::Burst(burst) => end(DataMessage::Events(burst.into_envelopes())),
         DataMessage::Several(messages) => messages.into_iter().for_each(end),
         DataMessage::Failed(_)
         | DataMessage::Ended(_)

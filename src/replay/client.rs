@@ -308,7 +308,8 @@ impl Peer {
             match incoming {
                 Ok(Incoming::Message(message)) => self.keep(message),
                 Ok(Incoming::Ping(payload)) => self.link.outbox().pong(payload),
-                Ok(Incoming::Pong(_)) => {}
+                // The link allows no bursts.
+                Ok(Incoming::Pong(_) | Incoming::Burst(_)) => {}
                 Ok(Incoming::Close(frame)) => {
                     let code =
                         frame.map_or_else(|| "without code".to_owned(), |frame| frame.code.to_string());

@@ -2,6 +2,7 @@
 //!
 //! * [`adopting`]: continues with other settings.
 //! * [`admitting`]: rate limits, and the liveness of the client.
+//! * [`bursts`]: passes on small messages in a row as one.
 //! * [`delivering`]: sends messages to the client and records outcomes.
 //! * [`failing`]: reports failed events.
 //! * [`ending`]: drains and closes the session.
@@ -13,6 +14,7 @@
 
 mod admitting;
 mod adopting;
+mod bursts;
 mod delivering;
 mod ending;
 mod expiring;
@@ -77,6 +79,8 @@ pub struct Session {
     upstream_budget: Option<Arc<Budget>>,
     /// Maximum number of unsettled events. At this number the proxy stops reading from the client.
     max_in_flight: usize,
+    /// Whether the upstream's settings need each message as an event. Those of a session without upstream do.
+    upstream_reads_each: bool,
     /// Rate limits on the client's messages; `None` without limits.
     limiters: Option<Box<Limiters>>,
     /// `$request` and `$session`; `None` when no pipeline reads metadata.
@@ -165,6 +169,7 @@ impl Session {
             figures,
             upstream_budget: links.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
+            upstream_reads_each: upstream.as_ref().is_none_or(|upstream| upstream.reads_each()),
             limiters: Limiters::new(&listener, rates),
             meta,
             origin,
@@ -195,10 +200,14 @@ impl Session {
     /// Reads from the client until it has sent nothing more, the turn's steps are used up, or a limit is reached.
     fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
         self.down.channel.begin_turn();
+        let reads_each = self.reads_each();
         while matches!(self.state, SessionState::Open) && self.ending.is_none() {
             if !self.has_room(task) || self.is_held_back(ctx, task) {
                 self.down.channel.hold_back();
                 break;
+            }
+            if !reads_each {
+                self.down.channel.allow_bursts(self.max_in_flight - self.delivery.unsettled());
             }
             match self.down.channel.poll_event(task) {
                 Poll::Pending => break,
@@ -232,6 +241,7 @@ impl Session {
                     false => self.admit(message),
                 }
             }
+            Received::Burst(burst) => self.accept_burst(burst),
             Received::Control => {}
             Received::Close(frame) => {
                 self.finish_input();

@@ -48,6 +48,14 @@ impl<O> Delivery<O> {
         self.ledger.accept(event, position);
     }
 
+    /// Adds `count` events in a row, from `first` on.
+    pub fn accept_run(&mut self, first: EventNumber, count: u64) {
+        match self.ordered {
+            false => self.ledger.accept_run(first, count),
+            true => (first.0..first.0 + count).for_each(|event| self.accept(EventNumber(event))),
+        }
+    }
+
     /// Records that a pipeline copied an event.
     pub fn copied(&mut self, event: EventNumber) {
         self.ledger.copied(event);
@@ -83,6 +91,16 @@ impl<O> Delivery<O> {
                 (false, _) => self.sequencer.append(output, &mut emit),
             }
         }
+    }
+
+    /// Whether the outputs of pushes are sent at once, because none of them follows a message that is not sent yet. If so,
+    /// counts `count` pushes, which the caller sends.
+    pub fn passes_pushes(&self, count: u64) -> bool {
+        let passes = if self.ordered { self.last_reply.is_none() } else { self.sequencer.is_empty() };
+        if passes {
+            self.figures.count(|tally| tally.pushed.add(count));
+        }
+        passes
     }
 
     /// Settles an event, or one of its copies, that needs no reply. Returns the event's outcome, if it has it now.

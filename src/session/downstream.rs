@@ -19,7 +19,7 @@ use crate::{
     net::Stream,
     settings::SlowConsumer,
     turn::now_ns,
-    wire::Message,
+    wire::{Burst, Message},
 };
 
 /// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
@@ -124,6 +124,21 @@ impl Downstream {
         }
         self.drop_barrier();
         self.count_discarded();
+    }
+
+    /// Whether the messages of bursts are queued for the socket at once.
+    pub(super) fn writes_bursts(&self) -> bool {
+        self.barrier.is_none() && self.backlog.is_none() && self.channel.writes_bursts()
+    }
+
+    /// Queues the messages of a burst; see [`Downstream::writes_bursts`]. The permit is returned when the last one is
+    /// written.
+    pub(super) fn emit_burst(&mut self, burst: &Burst, permit: Permit) {
+        let (mut left, mut permit) = (burst.len(), Some(permit));
+        self.channel.link().push_burst(burst, |bytes| {
+            left -= 1;
+            Sending { permit: permit.take_if(|_| left == 0), bytes }
+        });
     }
 
     fn send(&mut self, frame: ClientFrame) {

@@ -87,14 +87,19 @@ impl Ledger {
     /// Adds an entry. Events must be accepted in the order of their numbers.
     pub fn accept(&mut self, event: EventNumber, position: Option<Position>) {
         debug_assert!(self.unsettled().next_back().is_none_or(|last| last < event));
+        let Some(_) = position else { return self.accept_run(event, 1) };
         self.figures.count(|tally| tally.accepted.add(1));
-        if position.is_none() && self.plain.append(event) {
-            return;
-        }
         self.list_plain();
-        match position {
-            None => self.plain = PlainRun { first: event.0, count: 1 },
-            Some(_) => self.open.push_back(LedgerEntry { position, ..LedgerEntry::plain(event) }),
+        self.open.push_back(LedgerEntry { position, ..LedgerEntry::plain(event) });
+    }
+
+    /// Adds entries without position for `count` events from `first` on.
+    pub fn accept_run(&mut self, first: EventNumber, count: u64) {
+        debug_assert!(self.unsettled().next_back().is_none_or(|last| last < first));
+        self.figures.count(|tally| tally.accepted.add(count));
+        if !self.plain.append(first, count) {
+            self.list_plain();
+            self.plain = PlainRun { first: first.0, count };
         }
     }
 
@@ -272,10 +277,12 @@ impl PlainRun {
         self.count > 0 && self.first == event.0
     }
 
-    /// Adds an event. Returns false if it does not follow the others.
-    fn append(&mut self, event: EventNumber) -> bool {
-        let follows = self.count > 0 && self.first + self.count == event.0;
-        self.count += u64::from(follows);
+    /// Adds events. Returns false if they do not follow the others.
+    fn append(&mut self, first: EventNumber, count: u64) -> bool {
+        let follows = self.count > 0 && self.first + self.count == first.0;
+        if follows {
+            self.count += count;
+        }
         follows
     }
 
@@ -388,6 +395,8 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     enum Operation {
         Accept,
+        /// Events in a row are accepted.
+        AcceptRun(u64),
         /// The number goes to another kind of event, such as a push.
         Skip,
         Copy(EventNumber),
@@ -403,6 +412,7 @@ mod tests {
         let outcome = prop_oneof![Just(Outcome::Dropped), Just(Outcome::Delivered), Just(Outcome::Answered)];
         prop_oneof![
             3 => Just(Operation::Accept),
+            1 => (1..5_u64).prop_map(Operation::AcceptRun),
             1 => Just(Operation::Skip),
             1 => event().prop_map(Operation::Copy),
             3 => (event(), outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
@@ -425,6 +435,11 @@ mod tests {
                     Operation::Accept => {
                         ledger.accept(EventNumber(next), None);
                         next += 1;
+                        continue;
+                    }
+                    Operation::AcceptRun(count) => {
+                        ledger.accept_run(EventNumber(next), count);
+                        next += count;
                         continue;
                     }
                     Operation::Skip => {

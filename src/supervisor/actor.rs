@@ -301,6 +301,7 @@ impl Handler<DataMessage> for Supervisor {
     fn handle(&mut self, message: DataMessage, ctx: &mut Context<Self>) {
         match message {
             DataMessage::Events(envelopes) => self.take(envelopes, ctx),
+            DataMessage::Burst(burst) => self.take(burst.into_envelopes(), ctx),
             DataMessage::Several(messages) => {
                 messages.into_iter().for_each(|message| Handler::handle(self, message, ctx));
             }

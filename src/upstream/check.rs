@@ -172,7 +172,8 @@ fn poll_pong(
             }
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
             Poll::Ready(Ok(Incoming::Pong(payload))) if payload == PAYLOAD => return Poll::Ready(Ok(())),
-            Poll::Ready(Ok(Incoming::Pong(_))) => {}
+            // The link allows no bursts.
+            Poll::Ready(Ok(Incoming::Pong(_) | Incoming::Burst(_))) => {}
             Poll::Ready(Ok(Incoming::Ping(payload))) => link.outbox().pong(payload),
             Poll::Ready(Ok(Incoming::Close(frame))) => {
                 let code = frame.map_or(1005, |frame| frame.code);

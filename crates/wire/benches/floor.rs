@@ -1,5 +1,5 @@
 //! The least that a proxy executes for a message that it understands, step by step, and what decoder and outbox
-//! execute. docs/performance.md has the numbers.
+//! execute, for messages one by one and for bursts. docs/performance.md has the numbers.
 //!
 //! ```console
 //! $ cargo bench -p towline-wire --bench floor
@@ -16,7 +16,7 @@
 
 use std::{env, hint::black_box, process::Command, str};
 
-use towline_wire::{Decoder, Incoming, Limits, Outbox, Role};
+use towline_wire::{BurstLimits, Decoder, Incoming, Limits, Outbox, Role};
 
 /// Messages of one read.
 const BURST: usize = 32;
@@ -27,7 +27,16 @@ const KEY: [u8; 4] = [1, 2, 3, 4];
 const LIMITS: Limits = Limits { max_message: 1 << 20, max_frame: 1 << 20, buffer: 1 << 20 };
 
 /// What is executed for each message. Each of the first steps includes those before it.
-const STEPS: [&str; 7] = ["header", "unmask", "utf-8", "copy", "mask", "ledger", "decoder and outbox"];
+const STEPS: [&str; 8] = [
+    "header",
+    "unmask",
+    "utf-8",
+    "copy",
+    "mask",
+    "ledger",
+    "decoder and outbox, bursts",
+    "decoder and outbox",
+];
 
 /// A direction: the role of the proxy at the connection that it reads, and at the one that it writes.
 const DIRECTIONS: [(&str, Role, Role); 2] =
@@ -96,7 +105,19 @@ fn least<const STEP: usize>(frames: &mut [u8], out: &mut Vec<u8>, (reads, writes
     settled
 }
 
-/// What the proxy does with decoder and outbox, without events.
+/// What the proxy does with decoder and outbox for messages that pass as bursts.
+fn bursts(frames: &[u8], decoder: &mut Decoder, outbox: &mut Outbox<u64>) -> u64 {
+    let (mut input, mut quota, mut settled) = (frames, usize::MAX, 0);
+    let limits = BurstLimits { messages: usize::MAX, bytes: 16 * 1024, overhead: 256 };
+    while let Some(burst) = decoder.decode_burst(&mut input, &mut quota, &limits) {
+        outbox.push_burst(&burst, |bytes| bytes as u64);
+    }
+    decoder.end_turn();
+    outbox.advance(outbox.len(), |bytes| settled += bytes);
+    settled
+}
+
+/// What the proxy does with decoder and outbox for messages one by one, without events.
 fn decoder_and_outbox(frames: &[u8], decoder: &mut Decoder, outbox: &mut Outbox<u64>) -> u64 {
     let (mut input, mut quota, mut settled) = (frames, usize::MAX, 0);
     while let Ok(Some(Incoming::Message(message))) = decoder.decode(&mut input, &mut quota) {
@@ -121,7 +142,8 @@ fn run(step: usize, (reads, writes): (Role, Role), rounds: usize) {
                 black_box(least(black_box(&mut copy), &mut out, (reads, writes)));
             }
             None => {
-                black_box(decoder_and_outbox(black_box(&frames), &mut decoder, &mut outbox));
+                let pass = if step == run.len() { bursts } else { decoder_and_outbox };
+                black_box(pass(black_box(&frames), &mut decoder, &mut outbox));
             }
         }
     }

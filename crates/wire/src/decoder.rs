@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::Limits;
 use super::{
-    CloseFrame, Incoming, Message, Role,
+    Burst, BurstLimits, CloseFrame, Incoming, Message, Role, burst,
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
 };
 
@@ -199,6 +199,48 @@ impl Decoder {
             }
         }
         Ok(None)
+    }
+
+    /// Decodes small messages from the front of `input` that have arrived whole. Subtracts their number from `frames`.
+    /// Leaves everything else to [`Decoder::decode`], which finds violations. Returns `None` if there is no such message,
+    /// or the limits allow none.
+    pub fn decode_burst(
+        &mut self,
+        input: &mut &[u8],
+        frames: &mut usize,
+        limits: &BurstLimits,
+    ) -> Option<Burst> {
+        let messages_max = limits.messages.min(*frames);
+        if messages_max == 0 || !self.is_between_messages() {
+            return None;
+        }
+        let is_masked = self.role == Role::Server;
+        let len_max = u64::from(self.max_frame.min(self.max_message)).min(SMALL as u64);
+        let room = input.len().min(limits.bytes.saturating_add(SMALL));
+        let (mut rest, mut burst) = (*input, Burst::default());
+        let (mut count, mut bytes) = (0, 0);
+        while count < messages_max
+            && bytes + count * limits.overhead < limits.bytes
+            && let Some((header, payload, behind)) = burst::whole_message(rest, is_masked, len_max)
+        {
+            let is_valid = match is_masked {
+                true => burst.push(&header, payload, room),
+                false => burst::is_valid(header.opcode, payload),
+            };
+            if !is_valid {
+                break;
+            }
+            (count, bytes, rest) = (count + 1, bytes + payload.len(), behind);
+        }
+        if count == 0 {
+            return None;
+        }
+        if !is_masked {
+            burst = Burst::of_frames(&input[..input.len() - rest.len()], count, bytes);
+        }
+        *input = rest;
+        *frames -= count;
+        Some(burst)
     }
 
     /// The buffer into which a large payload can be read directly, and the number of bytes that are missing.

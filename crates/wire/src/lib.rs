@@ -10,6 +10,7 @@
 //! soon as the header of a frame is read, before memory is allocated for its payload (guarantee C4).
 
 mod buffer;
+mod burst;
 mod close;
 mod config;
 mod decoder;
@@ -22,6 +23,7 @@ mod outbox;
 mod quota;
 pub mod ticker;
 
+pub use burst::{Burst, BurstLimits};
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
 pub use config::{Limits, LivenessConfig};
 pub use decoder::{Decoder, WireError};
@@ -57,6 +59,8 @@ pub enum Message {
 pub enum Incoming {
     /// A complete message.
     Message(Message),
+    /// Messages in a row, if the owner allows bursts.
+    Burst(Burst),
     /// A ping; answer it with a pong that has the same payload.
     Ping(Bytes),
     /// A pong, solicited or not.
@@ -102,6 +106,8 @@ pub fn yield_turn(task: &mut Context<'_>) {
     let _pending = pin!(tokio::task::yield_now()).poll(task);
 }
 
+#[cfg(test)]
+mod burst_tests;
 #[cfg(test)]
 mod flood_tests;
 #[cfg(test)]

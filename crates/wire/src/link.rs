@@ -12,7 +12,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message, Outbox, Role, WireError,
+    Burst, BurstLimits, CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message,
+    Outbox, Role, WireError,
     buffer::{self, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
@@ -68,6 +69,7 @@ pub struct Link<S, T> {
     allowance: usize,
     /// Number of bytes for which the owner has room.
     room: usize,
+    bursts: BurstLimits,
     /// The rest of the current turn's quota.
     quota: Quota,
     liveness: Liveness,
@@ -90,6 +92,7 @@ where
             unflushed: false,
             allowance: usize::MAX,
             room: usize::MAX,
+            bursts: BurstLimits::NONE,
             quota: Quota::new(),
             liveness: Liveness::new(config, now()),
             alarm: Alarm::new(),
@@ -121,6 +124,12 @@ where
         self.outbox.push(message, token)
     }
 
+    /// Queues the messages of a burst; see [`Outbox::push_burst`].
+    pub fn push_burst(&mut self, burst: &Burst, token: impl FnMut(usize) -> T) {
+        self.liveness.messaged(now());
+        self.outbox.push_burst(burst, token);
+    }
+
     /// Queues a close frame; see [`Outbox::close`].
     pub fn close(&mut self, frame: Option<&CloseFrame>) {
         self.outbox.close(frame);
@@ -136,6 +145,11 @@ where
     /// when the owner stops reading. At least 4 KiB are read.
     pub fn set_room(&mut self, room: usize) {
         self.room = room;
+    }
+
+    /// Sets the limits of the next burst. A new link allows none.
+    pub fn set_bursts(&mut self, limits: BurstLimits) {
+        self.bursts = limits;
     }
 
     /// Number of bytes held between two turns that are not a message yet: bytes read but not decoded (at most
@@ -186,7 +200,7 @@ where
     }
 
     fn noted(&mut self, incoming: Incoming) -> Incoming {
-        if matches!(incoming, Incoming::Message(_)) {
+        if matches!(incoming, Incoming::Message(_) | Incoming::Burst(_)) {
             self.liveness.messaged(now());
         }
         incoming
@@ -410,7 +424,11 @@ where
         }
         let Some(scratch) = &mut self.scratch else { return Ok(None) };
         let mut input = scratch.rest();
-        let incoming = self.decoder.decode(&mut input, &mut self.quota.frames)?;
+        let frames = &mut self.quota.frames;
+        let incoming = match self.decoder.decode_burst(&mut input, frames, &self.bursts) {
+            Some(burst) => Some(Incoming::Burst(burst)),
+            None => self.decoder.decode(&mut input, frames)?,
+        };
         scratch.at = scratch.end - input.len();
         Ok(incoming)
     }

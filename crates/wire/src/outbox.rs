@@ -5,7 +5,8 @@ use std::{collections::VecDeque, io::IoSlice, mem};
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
-    CloseFrame, Message, Role, buffer,
+    Burst, CloseFrame, Message, Role, buffer,
+    burst::BurstFrame,
     frame::{Header, Opcode, apply_mask},
     mask,
 };
@@ -24,6 +25,9 @@ const PONGS: u8 = 16;
 
 /// The memory of a blocked outbox grows in steps of this many bytes, instead of doubling.
 const PIECE: usize = 8 * 1024;
+
+/// Size of a masking key in bytes.
+const MASK: usize = 4;
 
 /// Maximum number of slices passed to one vectored write.
 pub(super) const SLICES: usize = 16;
@@ -96,6 +100,38 @@ impl<T> Outbox<T> {
         self.frame(opcode, message.into_bytes());
         self.marks.push_back((self.queued, Mark::Token(token)));
         Ok(())
+    }
+
+    /// Queues the messages of a burst. `token` makes the token of each, from the length of its payload. After a close
+    /// frame, it does nothing.
+    pub fn push_burst(&mut self, burst: &Burst, mut token: impl FnMut(usize) -> T) {
+        if self.closed {
+            return;
+        }
+        let is_masked = self.role == Role::Client;
+        let more = if is_masked { MASK } else { 0 };
+        self.begin_small(burst.as_frames().len() + burst.len() * more);
+        if !is_masked {
+            self.tail.extend_from_slice(burst.as_frames());
+        }
+        for frame in burst.frames() {
+            if is_masked {
+                self.append_masked(frame);
+            }
+            self.queued += (frame.header.len() + more + frame.payload.len()) as u64;
+            self.marks.push_back((self.queued, Mark::Token(token(frame.payload.len()))));
+        }
+        self.end_small();
+    }
+
+    #[inline]
+    fn append_masked(&mut self, BurstFrame { header, payload }: BurstFrame<'_>) {
+        let mask = mask::next();
+        self.tail.extend_from_slice(header);
+        let at = self.tail.len() - header.len() + 1;
+        self.tail[at] |= 0x80;
+        self.tail.extend_from_slice(&mask);
+        self.append(payload, Some(mask));
     }
 
     /// Queues a ping.
@@ -221,11 +257,20 @@ impl<T> Outbox<T> {
     fn frame(&mut self, opcode: Opcode, payload: Bytes) {
         let mask = (self.role == Role::Client).then(mask::next);
         let header = Header { fin: true, opcode, mask, len: payload.len() as u64 };
-        self.queued += (header.encoded_size() + payload.len()) as u64;
+        let size = header.encoded_size() + payload.len();
+        self.queued += size as u64;
         if payload.len() >= COPY_BELOW {
             return self.push_large(&header, payload);
         }
-        let size = header.encoded_size() + payload.len();
+        self.begin_small(size);
+        header.encode(&mut self.tail);
+        self.append(&payload, mask);
+        self.end_small();
+    }
+
+    /// Makes room for `size` bytes of frames that are copied.
+    #[inline]
+    fn begin_small(&mut self, size: usize) {
         if self.tail.capacity() == 0 {
             self.tail = buffer::take();
         }
@@ -233,8 +278,10 @@ impl<T> Outbox<T> {
             self.close_chunk();
             self.tail = Vec::with_capacity(PIECE.max(size));
         }
-        header.encode(&mut self.tail);
-        self.append(&payload, mask);
+    }
+
+    #[inline]
+    fn end_small(&mut self) {
         if self.tail.len() >= CHUNK {
             self.close_chunk();
         }

@@ -10,6 +10,7 @@ impl Connector {
     pub(super) fn adopt(&mut self, adopt: &Adopt) {
         if let Some(outgoing) = adopt.outgoing.get() {
             self.back = outgoing.clone();
+            self.has_outgoing = true;
         }
         let Some(upstream) = &adopt.route.upstream else { return };
         self.upstream = Arc::clone(upstream);

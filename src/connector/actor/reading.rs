@@ -22,6 +22,11 @@ impl Connector {
         }
         let ConnectorState::Up(channel) = &mut self.state else { return };
         channel.begin_turn();
+        if !self.reads_each()
+            && let ConnectorState::Up(channel) = &mut self.state
+        {
+            channel.allow_bursts(usize::MAX);
+        }
         let mut has_read = false;
         while let ConnectorState::Up(channel) = &mut self.state
             && let Poll::Ready(received) = channel.poll_event(task)
@@ -58,6 +63,7 @@ impl Connector {
                     self.decoded(decoded);
                 }
             }
+            Received::Burst(burst) => self.push_burst(burst),
             Received::Control => self.prove(),
             Received::Close(frame) => {
                 self.finish_input();

@@ -8,6 +8,7 @@ use std::{
 use super::{Connector, ConnectorState, Part};
 use crate::{
     figures::{NAMED, TrafficTotals},
+    flow::Tickets,
     upstream::Destination,
     wire::LinkError,
 };
@@ -52,6 +53,7 @@ impl Connector {
             traffic.sent.add(sent);
         }
         self.tracker.delivered(&mut self.delivered);
+        self.exchange.settle_row(Tickets::deliver);
         if let Poll::Ready(Err(error)) = flushed {
             self.end((&LinkError::Io(error)).into());
         }

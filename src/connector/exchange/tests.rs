@@ -6,6 +6,18 @@ use crate::settings::ExchangeMode::{Request, Stream};
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_OVERDUE: usize = 3;
 
+impl Obligation for u64 {
+    type Row = std::ops::Range<Self>;
+
+    fn join(row: &mut Self::Row, next: Self::Row) -> Result<(), Self::Row> {
+        if row.end != next.start {
+            return Err(next);
+        }
+        row.end = next.end;
+        Ok(())
+    }
+}
+
 fn exchange(mode: settings::ExchangeMode) -> InFlight<u64> {
     InFlight::new(mode, false, TIMEOUT, MAX_OVERDUE)
 }
@@ -117,6 +129,33 @@ fn a_stream_settles_written_events_and_remembers_the_last() {
         exchange.end(),
         [Unsettled { event: EventNumber(6), written: Written::Nothing, correlation: None, owed: 6 }]
     );
+}
+
+#[test]
+fn events_in_a_row_are_settled_together_and_in_order() {
+    let now = Instant::now();
+    let mut exchange = exchange(Stream);
+    send(&mut exchange, [0]);
+    exchange.sent_row((EventNumber(1), 3), 1..4, now);
+    exchange.sent_row((EventNumber(4), 2), 4..6, now);
+    assert_eq!(exchange.written(now), Some(0), "it precedes the row");
+    for _ in 0..4 {
+        assert_eq!(exchange.written(now), None);
+    }
+    assert_eq!((exchange.last_written(), exchange.len()), (Some(EventNumber(4)), 1));
+    exchange.settle_row(|row, written| assert_eq!((row.by_ref().take(4).last(), written), (Some(4), 4)));
+    exchange.settle_row(|_, _| panic!("nothing was written since"));
+    // An event that does not follow ends the row.
+    exchange.sent_row((EventNumber(9), 2), 9..11, now);
+    assert_eq!(exchange.written(now), Some(5));
+    let queued = |event| Unsettled {
+        event: EventNumber(event),
+        written: Written::Nothing,
+        correlation: None,
+        owed: event,
+    };
+    assert_eq!(exchange.end(), [9, 10].map(queued));
+    assert!(exchange.is_empty());
 }
 
 /// A journal needs a stream, so that no event fails outside of it while its connector has it.

@@ -25,6 +25,7 @@ impl Session {
         self.down.set_policy(listener.slow_consumer);
         Limiters::adopt(&mut self.limiters, &listener.rate, Instant::now());
         self.max_in_flight = route.upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight);
+        self.upstream_reads_each = route.upstream.as_ref().is_none_or(|upstream| upstream.reads_each());
         self.links.replies_errors = route.replies_errors();
         self.adopt_lifetime(&route);
         if let Some(known) = &mut self.known {

@@ -24,6 +24,7 @@ impl Session {
                 envelopes.drain(..).for_each(|envelope| self.deliver(envelope));
                 recycle(envelopes);
             }
+            DataMessage::Burst(burst) => self.deliver_burst(*burst),
             DataMessage::Failed(failed) => failed.into_iter().for_each(|failed| self.failed(failed)),
             DataMessage::Ended(end) => self.upstream_ended(*end),
             DataMessage::Notice(notice) => self.upstream_replaced(*notice),

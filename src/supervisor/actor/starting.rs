@@ -75,6 +75,7 @@ impl Supervisor {
         let links = connector::ConnectorLinks {
             supervisor: Edge::rare(&ctx.address()),
             back: self.links.back.held(),
+            has_outgoing: self.links.has_outgoing,
             tracker: Arc::clone(&self.links.tracker),
             figures: Arc::clone(&self.links.figures),
             counts_endpoint: is_own,

@@ -195,6 +195,16 @@ impl Upstream {
     pub fn answers_in_order(&self) -> bool {
         self.exchange == ExchangeMode::Request && self.correlation.is_none()
     }
+
+    /// Whether these settings need each of the client's messages as an event, so that bursts do not pass as one.
+    pub fn reads_each(&self) -> bool {
+        self.exchange == ExchangeMode::Request
+            || self.correlation.is_some()
+            || self.recovery.hold.is_some()
+            || self.recovery.journal.is_some()
+            || !self.format.postprocessors.is_empty()
+            || !self.format.codec.keeps_messages()
+    }
 }
 
 #[cfg(test)]
