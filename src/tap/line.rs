@@ -148,8 +148,9 @@ pub const SHORTEST_COST: usize = 2 * size_of::<TapLine>() + 16;
 /// six times its size.
 const WRITTEN_MAX: usize = 3 << 19;
 
-/// The bytes that are copied behind `max_payload`, so that a secret that begins before the limit is found as a whole.
-pub const OVERLAP: usize = 1024;
+/// The bytes that are copied behind `max_payload`, so that a secret that begins before the limit is found as a whole, and
+/// the name of a value.
+pub const OVERLAP: usize = 16 << 10;
 
 // === impl Direction ===
 

@@ -5,9 +5,20 @@ use std::{borrow::Cow, cmp::Reverse, ops::Range};
 use super::{MASK, unescape::Unescaped};
 
 /// The ranges of a text that are masked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Edits {
     list: Vec<Edit>,
+    /// Whether the end of the text is known.
+    end: End,
+}
+
+/// Whether the end of a text is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The text is whole.
+    Seen,
+    /// What follows is not known, such as the name of a value.
+    Unseen,
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +49,16 @@ pub(super) struct Applied<'a> {
 // === impl Edits ===
 
 impl Edits {
+    /// Of a text that is not masked yet.
+    pub(super) fn new(end: End) -> Self {
+        Self { list: Vec::new(), end }
+    }
+
+    /// Whether the end of the text is known.
+    pub(super) fn end(&self) -> End {
+        self.end
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -60,6 +81,13 @@ impl Edits {
                 Replacement::Quoted(level) => Replacement::Quoted(level + 1),
             };
             self.add(offset + text.origin(range.start)..offset + text.origin(range.end), with);
+        }
+    }
+
+    /// Adds the edits of the text behind the escapes of URLs or of XML, as [`add_unescaped`](Self::add_unescaped).
+    pub(super) fn add_decoded(&mut self, inner: Self, text: &Unescaped<'_>, offset: usize) {
+        for Edit { range, .. } in inner.list {
+            self.mask(offset + text.origin(range.start)..offset + text.origin(range.end));
         }
     }
 
@@ -128,7 +156,7 @@ mod tests {
     use super::*;
 
     fn applied(ranges: &[(usize, usize)], text: &str, max: usize) -> (String, bool) {
-        let mut edits = Edits::default();
+        let mut edits = Edits::new(End::Seen);
         ranges.iter().for_each(|(start, end)| edits.mask(*start..*end));
         let applied = edits.apply(text, max);
         (applied.text.into_owned(), applied.is_cut)

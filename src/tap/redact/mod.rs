@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! text ─► json: values of keys and of names; strings without their escapes ─► text within the text ─► …
-//!      ├► fields: values of keys outside of JSON                                      ├─► edits ─► masked text
+//!      ├► fields, markup, phrases: values of keys outside of JSON                      ├─► edits ─► masked text
+//!      ├► texts behind the escapes of URLs and of XML                                  │
 //!      └► logins and patterns                                                         ┘
 //! ```
 //!
@@ -16,7 +17,9 @@
 mod edits;
 mod fields;
 mod json;
+mod markup;
 mod pairs;
+mod phrases;
 mod unescape;
 
 use std::{
@@ -29,7 +32,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use regex::{Regex, RegexSet};
 
 use self::{
-    edits::{Applied, Edits},
+    edits::{Applied, Edits, End},
     json::TextKind,
     unescape::Unescaped,
 };
@@ -77,6 +80,10 @@ const NESTING_MAX: u32 = 3;
 /// User and password in the form of HTTP, if the rest is their base64. Otherwise it is English.
 static BASIC: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?i)\bbasic\s+([a-z0-9+/]{4,})={0,2}").ok());
+
+/// User and password whose end is not known.
+static UNSEEN_END: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?i)(?:\bbasic\s+([a-z0-9+/]+={0,2})|://([^/\s?#"<>]+))\z"#).ok());
 
 /// The rules by which payloads are masked.
 #[derive(Debug, Clone)]
@@ -188,7 +195,8 @@ impl Redaction {
                 return Some(Masked { bytes: Cow::Borrowed(shown), is_changed: false, is_cut });
             }
         };
-        let Applied { text, is_changed, is_cut } = self.edits(text).apply(text, max);
+        let end = if is_text_whole { End::Seen } else { End::Unseen };
+        let Applied { text, is_changed, is_cut } = self.edits(text, end).apply(text, max);
         let bytes = match text {
             Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
             Cow::Owned(text) => Cow::Owned(text.into_bytes()),
@@ -198,11 +206,11 @@ impl Redaction {
 
     /// Masks a text. Returns it unchanged if it contains nothing to mask.
     pub fn mask_text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        self.edits(text).apply(text, usize::MAX).text
+        self.edits(text, End::Seen).apply(text, usize::MAX).text
     }
 
-    fn edits(&self, text: &str) -> Edits {
-        let mut edits = Edits::default();
+    fn edits(&self, text: &str, end: End) -> Edits {
+        let mut edits = Edits::new(end);
         self.find(text, NESTING_MAX, &mut edits);
         edits
     }
@@ -211,8 +219,15 @@ impl Redaction {
     fn find(&self, text: &str, nesting: u32, edits: &mut Edits) {
         let kind = TextKind::of(text);
         json::find(text, kind, self, nesting, edits);
-        self.find_plain(text, kind, 0, edits);
-        if kind == TextKind::Json || !text.contains('\\') {
+        self.find_plain(text, kind, (0, edits.end()), edits);
+        if kind == TextKind::Json {
+            return;
+        }
+        if nesting == NESTING_MAX {
+            phrases::logins(text, |range| edits.mask(range));
+        }
+        self.find_encoded(text, nesting, (0, edits.end()), edits);
+        if !text.contains('\\') {
             return;
         }
         // The escapes are in strings that are not delimited as in JSON.
@@ -220,7 +235,7 @@ impl Redaction {
         match nesting.checked_sub(1) {
             _ if !unescaped.is_changed() => {}
             Some(nesting) => {
-                let mut inner = Edits::default();
+                let mut inner = Edits::new(edits.end());
                 self.find(&unescaped.text, nesting, &mut inner);
                 edits.add_unescaped(inner, &unescaped, 0);
             }
@@ -229,11 +244,32 @@ impl Redaction {
         }
     }
 
+    /// Finds what is masked in a text behind the escapes of URLs and of XML. `offset` is its place in the text of the edits.
+    fn find_encoded(&self, text: &str, nesting: u32, (offset, end): (usize, End), edits: &mut Edits) {
+        let decoded = [Unescaped::percent(text), Unescaped::entities(text)];
+        for decoded in decoded.into_iter().filter(Unescaped::is_changed) {
+            let mut inner = Edits::new(end);
+            match nesting.checked_sub(1) {
+                Some(nesting) => self.find(&decoded.text, nesting, &mut inner),
+                None => self.find_plain(&decoded.text, TextKind::Other, (0, end), &mut inner),
+            }
+            edits.add_decoded(inner, &decoded, offset);
+        }
+    }
+
     /// Finds what is masked in a text, apart from JSON in it. `offset` is its place in the text of the edits.
-    fn find_plain(&self, text: &str, kind: TextKind, offset: usize, edits: &mut Edits) {
+    fn find_plain(&self, text: &str, kind: TextKind, (offset, end): (usize, End), edits: &mut Edits) {
         let mut mask = |range: std::ops::Range<usize>| edits.mask(offset + range.start..offset + range.end);
         if kind == TextKind::Other {
-            fields::find(text, self, &mut mask);
+            fields::find(text, end, self, &mut mask);
+            markup::find(text, self, &mut mask);
+            phrases::find(text, self, &mut mask);
+        }
+        if end == End::Unseen
+            && let Some(found) = UNSEEN_END.as_ref().and_then(|unseen| unseen.captures(text))
+            && let Some(masked) = found.get(1).or_else(|| found.get(2))
+        {
+            mask(masked.range());
         }
         for found in BASIC.iter().flat_map(|basic| basic.captures_iter(text)) {
             if let (Some(whole), Some(base64)) = (found.get(0), found.get(1))
@@ -277,6 +313,12 @@ impl Redaction {
             || self.keys.contains(&key)
     }
 
+    /// Whether this is the plural of a key whose values are masked. Its values are masked if they are texts, lists or objects:
+    /// a number counts something.
+    fn has_plural(&self, key: &str) -> bool {
+        key.strip_suffix(['s', 'S']).is_some_and(|key| self.has_key(key))
+    }
+
     /// Whether the values at this path are masked.
     fn has_path(&self, path: &[String]) -> bool {
         self.paths.iter().any(|rule| **rule == *path)
@@ -293,11 +335,12 @@ impl Redaction {
         if is_mqtt_login(bytes) {
             return true;
         }
-        let text = String::from_utf8_lossy(bytes);
+        // Letters of UTF-16 have zeros between them.
+        let text = String::from_utf8_lossy(bytes).replace('\0', "");
         let letters = normal(&text);
         SECRET_KEYS.iter().any(|key| letters.contains(key))
             || self.keys.iter().any(|key| letters.contains(key.as_str()))
-            || !self.edits(&text).is_empty()
+            || !self.edits(&text, End::Seen).is_empty()
     }
 }
 

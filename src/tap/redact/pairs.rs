@@ -14,6 +14,24 @@ const VALUE_KEYS: &[&str] = &["value", "values", "val", "v", "content", "data", 
 /// Maximum length of a name, in bytes. Longer texts are sentences.
 const NAME_MAX: usize = 64;
 
+/// The number of words that a name may have, such as `api key`.
+const NAME_WORDS_MAX: usize = 2;
+
+/// Whether the value of this key is a name.
+pub(super) fn is_name_key(key: &str) -> bool {
+    NAME_KEYS.contains(&&*normal(key))
+}
+
+/// Whether the value of this key belongs to a name.
+pub(super) fn is_value_key(key: &str) -> bool {
+    VALUE_KEYS.contains(&&*normal(key))
+}
+
+/// Whether a text is the name of a secret, and not a sentence about it.
+pub(super) fn is_secret_name(text: &str, rules: &Redaction) -> bool {
+    text.len() <= NAME_MAX && text.split_whitespace().count() <= NAME_WORDS_MAX && rules.has_key(text)
+}
+
 /// What is between two brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
@@ -27,14 +45,10 @@ pub(super) struct Pairs {
     inside: Inside,
     /// What the current value is.
     role: Role,
-    /// Whether the object has the name of a secret.
+    /// Whether the object has the name of a secret, or the last text of the list is one.
     is_secret: bool,
-    /// The value of an object that began before its name: where it begins, and where it ends.
-    value: Option<(usize, Option<usize>)>,
-    /// The number of commas in a list.
-    index: usize,
-    /// The place in a list whose value belongs to the name of a secret.
-    secret_at: Option<usize>,
+    /// The values of an object that began before its name: where each begins, and where it ends.
+    values: Vec<(usize, Option<usize>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +62,7 @@ enum Role {
 
 impl Pairs {
     pub(super) fn new(inside: Inside) -> Self {
-        Self { inside, role: Role::Other, is_secret: false, value: None, index: 0, secret_at: None }
+        Self { inside, role: Role::Other, is_secret: false, values: Vec::new() }
     }
 
     /// Notes a key, whose value begins at `start`. Returns whether that is masked.
@@ -60,50 +74,52 @@ impl Pairs {
             _ => Role::Other,
         };
         if self.role == Role::Value && !self.is_secret {
-            self.value = Some((start, None));
+            self.values.push((start, None));
         }
         self.role == Role::Value && self.is_secret
     }
 
     /// Whether [`Pairs::string`] uses the string that follows.
     pub(super) fn wants_string(&self) -> bool {
-        match self.inside {
-            Inside::Object => self.role == Role::Name,
-            Inside::List => self.index.is_multiple_of(2) || self.secret_at == Some(self.index),
-        }
+        self.inside == Inside::List || self.role == Role::Name
     }
 
     /// Notes a string that is a value. Returns what is masked because of it.
-    pub(super) fn string(
-        &mut self,
-        text: &str,
-        range: Range<usize>,
-        rules: &Redaction,
-    ) -> Option<Range<usize>> {
-        if self.inside == Inside::List && self.secret_at == Some(self.index) {
-            return Some(range);
+    pub(super) fn string(&mut self, text: &str, range: Range<usize>, rules: &Redaction) -> Vec<Range<usize>> {
+        if self.takes_value() {
+            return vec![range];
         }
-        let is_name = text.len() <= NAME_MAX && !text.contains(char::is_whitespace) && rules.has_key(text);
+        let is_name = is_secret_name(text, rules);
+        self.is_secret |= is_name;
         match self.inside {
-            Inside::List => {
-                self.secret_at = is_name.then_some(self.index + 1);
-                None
-            }
             Inside::Object if is_name => {
-                self.is_secret = true;
-                let (start, end) = self.value?;
-                Some(start..end?)
+                let known = std::mem::take(&mut self.values).into_iter();
+                known.filter_map(|(start, end)| Some(start..end?)).collect()
             }
-            Inside::Object => None,
+            Inside::List | Inside::Object => Vec::new(),
         }
+    }
+
+    /// Whether the next value of a list belongs to the name of a secret before it.
+    pub(super) fn has_name(&self) -> bool {
+        self.inside == Inside::List && self.is_secret
+    }
+
+    /// Takes the value of a list that belongs to the name of a secret. Returns whether there is such a name.
+    pub(super) fn takes_value(&mut self) -> bool {
+        self.inside == Inside::List && std::mem::take(&mut self.is_secret)
     }
 
     /// Notes a comma. `end` is where the value before it ends.
     pub(super) fn comma(&mut self, end: usize) {
-        self.index += 1;
-        if let (Role::Value, Some((_, known @ None))) = (self.role, &mut self.value) {
+        if let (Role::Value, Some((_, known @ None))) = (self.role, self.values.last_mut()) {
             *known = Some(end);
         }
         self.role = Role::Other;
+    }
+
+    /// The values whose name may follow.
+    pub(super) fn unnamed(&self) -> impl Iterator<Item = (usize, Option<usize>)> {
+        self.values.iter().copied()
     }
 }

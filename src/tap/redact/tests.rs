@@ -1,5 +1,7 @@
 //! Tests of the rules together.
 
+mod forms;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -95,7 +97,7 @@ fn fields_of_other_texts_are_masked_with_the_whole_value() {
         ("password: 'never closed, x", "password: '***"),
         ("<login><password>hunter2</password></login>", "<login><password>***</password></login>"),
         ("<x:auth mechanism='PLAIN'>AGp1bGlldAA=</x:auth>", "<x:auth mechanism='PLAIN'>***</x:auth>"),
-        ("<secret><![CDATA[x y]]></secret>", "<secret><![CDATA[***</secret>"),
+        ("<secret><![CDATA[x y]]></secret>", "<secret>***</secret>"),
         ("token=", "token="),
         ("a=b: c;token=&x=1", "a=b: c;token=&x=1"),
     ] {
@@ -110,6 +112,29 @@ fn a_line_of_many_fields_is_masked() {
     let masked = masked(&text);
     assert_eq!(masked.matches("token=***").count(), 1 << 16);
     assert!(!masked.contains("token=a"));
+}
+
+/// The same for texts in which a search could begin again at each sign.
+#[test]
+fn long_texts_of_one_sign_after_the_other_are_masked() {
+    let pieces = [
+        "v='",
+        "v=.",
+        "v={",
+        "name=token v=x ",
+        "<a b='",
+        "<token",
+        "['",
+        "{'a'",
+        "--token ",
+        "token '",
+        "%2",
+        "&am",
+        "`,",
+    ];
+    for piece in pieces {
+        let _ = masked(&piece.repeat(1 << 16));
+    }
 }
 
 /// Parts of texts that mean something to a rule.
@@ -141,7 +166,21 @@ const PIECES: &[&str] = &[
     "&",
     ";",
     "<token>",
+    "</token>",
     "<auth x>",
+    "<k name=",
+    "<![CDATA[",
+    "name",
+    "value",
+    "--",
+    "|",
+    "  ",
+    "- ",
+    "%22",
+    "%7B",
+    "&quot;",
+    "PASS ",
+    "Content-Disposition: form-data; name=",
     "<",
     "://",
     "@",
@@ -169,6 +208,32 @@ fn masking_shows_nothing_behind_the_limit() {
     let masked = BUILT_IN.mask(text.as_bytes(), false, 430).unwrap();
     assert_eq!(str::from_utf8(&masked.bytes).unwrap(), r#"{"password":"***","x":"y","card":"#);
     assert!(masked.is_changed && masked.is_cut);
+}
+
+/// The name of a value, or the end of a login, may be behind the cut.
+#[test]
+fn what_may_belong_to_a_secret_behind_the_end_is_masked() {
+    let cut = |text: &str| {
+        let masked = BUILT_IN.mask(text.as_bytes(), false, 999).unwrap();
+        String::from_utf8(masked.bytes.into_owned()).unwrap()
+    };
+    for (text, expected) in [
+        (r#"{"value":"x","pad":"p"#, r#"{"value":"***","pad":"p"#),
+        (r#"[{"a":1,"value":{"b":"x"#, r#"[{"a":1,"value":"***""#),
+        (r#"{"value":"x","data":[1],"pad":"p"#, r#"{"value":"***","data":"***","pad":"p"#),
+        (r#"{"p":"{\"value\":\"x\",\"pad"#, r#"{"p":"{\"value\":\"***\",\"pad"#),
+        ("{'value': 'x', 'pad': 'p", "{'value': '***', 'pad': 'p"),
+        ("value: x\npad: p", "value: ***\npad: p"),
+        ("at ws://me:hunter2", "at ws://***"),
+        ("with Basic bWU", "with Basic ***"),
+        (r#"{"p":"with Basic bWU"#, r#"{"p":"with Basic ***"#),
+    ] {
+        assert_eq!(cut(text), expected);
+    }
+    for text in [r#"{"value":"x"},{"pad":"p"#, r#"{"p":"ws://h","pad":"p"#, "at ws://me/x"] {
+        assert_eq!(cut(text), text);
+    }
+    assert_eq!(masked("at ws://me:hunter2"), "at ws://me:hunter2");
 }
 
 /// A number is a value that a pattern may match, and the document remains JSON.
@@ -200,6 +265,18 @@ fn a_value_beside_the_name_of_a_secret_is_masked() {
         (r#"[["authorization","x y"],["host","h"]]"#, r#"[["authorization","***"],["host","h"]]"#),
         (r#"["host","h","Cookie","a=b","x","y"]"#, r#"["host","h","Cookie","***","x","y"]"#),
         (r#"42["set",{"k":"to\u006ben","v":"x"#, r#"42["set",{"k":"to\u006ben","v":"***""#),
+        (r#"["set","password","x","y"]"#, r#"["set","password","***","y"]"#),
+        (r#"["password",12,"y"]"#, r#"["password","***","y"]"#),
+        (r#"["password", ["x"] ,"y"]"#, r#"["password", "***" ,"y"]"#),
+        (r#"["password",null,"x"]"#, r#"["password",null,"***"]"#),
+        (r#"42["password",-1.5"#, r#"42["password","***""#),
+        (r#"{"name":"API Key","value":"x"}"#, r#"{"name":"API Key","value":"***"}"#),
+        (r#"["Access Token","x"]"#, r#"["Access Token","***"]"#),
+        (
+            r#"{"value":"x","data":"y","name":"password"}"#,
+            r#"{"value":"***","data":"***","name":"password"}"#,
+        ),
+        (r#"{"tokens":["x"],"cookies":{"a":"x"}}"#, r#"{"tokens":"***","cookies":"***"}"#),
         (r#"{"a":"[\"token\",\"x\"]"}"#, r#"{"a":"[\"token\",\"***\"]"}"#),
     ] {
         assert_eq!(masked(text), expected);
@@ -291,6 +368,7 @@ fn binary_that_is_valid_utf_8_is_withheld_with_a_credential() {
 fn binary_with_a_credential_is_withheld() {
     let redaction = Redaction::built_in();
     assert_eq!(redaction.mask(b"\x10\x1a\x00\x04MQTT\x04\xc2\x00\xff", true, 99), None);
+    assert_eq!(redaction.mask(b"{\0\"\0p\0w\0d\0\"\0:\0\"\0x\0\"\0}\0", true, 99), None, "UTF-16");
     assert_eq!(redaction.mask(b"\x81\xa8password\xa7hunter2\xff", true, 99), None);
     assert!(!redaction.mask(b"\xff\x00\x01", true, 99).unwrap().is_changed);
     // A character that was cut is not binary.

@@ -1,6 +1,9 @@
-//! Texts behind the escapes of JSON, of JavaScript and of similar languages.
+//! Texts behind escapes: those of JSON, of JavaScript and of similar languages, those of URLs and forms, and those of XML.
 
 use std::borrow::Cow;
+
+/// The length to which the end of an entity is looked for, in bytes.
+const ENTITY_MAX: usize = 9;
 
 /// A text without its escapes. Each position in it has an origin in the text with escapes.
 #[derive(Debug)]
@@ -13,10 +16,25 @@ pub(super) struct Unescaped<'a> {
 // === impl Unescaped ===
 
 impl<'a> Unescaped<'a> {
-    /// Resolves the escapes of a text once. What is no escape is as it was, so it never fails.
+    /// Resolves the escapes of JSON and JavaScript once. What is no escape is as it was, so it never fails.
     pub(super) fn new(escaped: &'a str) -> Self {
+        Self::resolved(escaped, b'\\', escape)
+    }
+
+    /// Resolves the escapes of URLs and forms, as far as they are ASCII.
+    pub(super) fn percent(escaped: &'a str) -> Self {
+        Self::resolved(escaped, b'%', |text| Some((ascii(digits(text.get(..2)?)?)?, 2)))
+    }
+
+    /// Resolves the escapes of XML.
+    pub(super) fn entities(escaped: &'a str) -> Self {
+        Self::resolved(escaped, b'&', entity)
+    }
+
+    /// Resolves the escapes that begin with a sign. `escape` has the character of one, and its length without the sign.
+    fn resolved(escaped: &'a str, sign: u8, escape: fn(&str) -> Option<(char, usize)>) -> Self {
         let (mut out, mut places, mut copied, mut at) = (String::new(), Vec::new(), 0, 0);
-        while let Some(found) = memchr::memchr(b'\\', &escaped.as_bytes()[at..]) {
+        while let Some(found) = memchr::memchr(sign, &escaped.as_bytes()[at..]) {
             let start = at + found;
             let Some((letter, length)) = escape(&escaped[start + 1..]) else {
                 at = start + 1;
@@ -65,6 +83,27 @@ fn escape(text: &str) -> Option<(char, usize)> {
     Some((letter, 1))
 }
 
+/// The character of an entity of XML whose `&` precedes the text, and its length without that.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let (name, _) = text.get(..text.len().min(ENTITY_MAX)).unwrap_or_default().split_once(';')?;
+    let letter = match name {
+        "quot" => '"',
+        "apos" => '\'',
+        "lt" => '<',
+        "gt" => '>',
+        "amp" => '&',
+        _ => match name.strip_prefix('#')? {
+            hex if hex.starts_with(['x', 'X']) => ascii(digits(&hex[1..])?)?,
+            decimal => ascii(decimal.parse().ok()?)?,
+        },
+    };
+    Some((letter, name.len() + 1))
+}
+
+fn ascii(code: u32) -> Option<char> {
+    char::from_u32(code).filter(char::is_ascii)
+}
+
 /// The character of `u` and four digits. A character outside of the basic plane has two escapes.
 fn unicode(text: &str) -> Option<(char, usize)> {
     let first = digits(text.get(1..5)?)?;
@@ -109,6 +148,15 @@ mod tests {
         let text = Unescaped::new(r"a\u0062c\/d");
         assert_eq!(text.text, "abc/d");
         assert_eq!((0..=5).map(|at| text.origin(at)).collect::<Vec<_>>(), [0, 1, 7, 8, 10, 11]);
+    }
+
+    #[test]
+    fn escapes_of_urls_and_of_xml_are_resolved() {
+        assert_eq!(Unescaped::percent("a%3Db%3d%zz%C3%A4%2").text, "a=b=%zz%C3%A4%2");
+        assert_eq!(Unescaped::entities("&quot;&#34;&#x22;&lt;&amp;&x;&").text, "\"\"\"<&&x;&");
+        let entities = Unescaped::entities("a&quot;b&#233;\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}");
+        assert_eq!(entities.text, "a\"b&#233;\u{e4}\u{e4}\u{e4}\u{e4}\u{e4}");
+        assert_eq!((entities.origin(1), entities.origin(2)), (1, 7));
     }
 
     proptest! {
