@@ -1,6 +1,7 @@
 //! What a replay does, from the lines of a record.
 
 use std::{
+    collections::HashMap,
     io::{self, BufRead, Read},
     time::{Duration, SystemTime},
 };
@@ -314,7 +315,27 @@ impl SessionBuilder {
         }
     }
 
+    /// Drops the replies to events that arrived before the first message of the record. Nothing in a replay answers them.
+    fn drop_earlier_replies(&mut self) {
+        let arrived: HashMap<_, _> =
+            self.arrived.iter().map(|(event, sent)| (event.as_str(), *sent)).collect();
+        let first = self.arrived.iter().filter_map(|(event, _)| number_of(event)).min();
+        let SessionPlan { received, outcomes, .. } = &mut self.plan;
+        received.retain(|message| {
+            let Some(event) = message.event.as_ref().filter(|_| message.role != Role::Push) else {
+                return true;
+            };
+            match arrived.get(event.as_str()) {
+                Some(sent) => *sent > 0,
+                // Notices are errors without an event of the client.
+                None if message.role == Role::Error && !outcomes.contains_key(event) => true,
+                None => number_of(event) >= first,
+            }
+        });
+    }
+
     fn finish(mut self) -> SessionPlan {
+        self.drop_earlier_replies();
         // The position of the last message that answers each event.
         let answers = self.plan.received.iter().enumerate().filter(|(_, message)| message.role != Role::Push);
         let answers: IndexMap<_, _> =
@@ -333,6 +354,11 @@ impl SessionBuilder {
         }
         self.plan
     }
+}
+
+/// The number of an event in its session: 9 of `1:0:9`.
+fn number_of(event: &str) -> Option<u64> {
+    event.rsplit(':').next()?.parse().ok()
 }
 
 fn role(name: &str) -> Role {
@@ -378,110 +404,4 @@ fn reply(line: &RecordedLine, number: usize) -> Result<(Vec<u8>, bool), PlanErro
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HEADER: &str = r#"{"towline_record":1,"version":"0.1.0"}"#;
-
-    fn line(second: u32, direction: &str, stage: &str, role: &str, event: &str, rest: &str) -> String {
-        let event = if event.is_empty() { String::new() } else { format!(r#""event":"1:0:{event}","#) };
-        format!(
-            r#"{{"time":"2026-09-21T14:13:{second:02}Z","session":"1:0",{event}"direction":"{direction}","stage":"{stage}","role":"{role}","kind":"text","bytes":9{rest}}}"#
-        )
-    }
-
-    fn plan(lines: &[String], incomplete: Incomplete) -> Result<Plan, PlanError> {
-        let text =
-            std::iter::once(HEADER.to_owned()).chain(lines.iter().cloned()).collect::<Vec<_>>().join("\n");
-        Plan::read(text.as_bytes(), incomplete)
-    }
-
-    fn error(rest: &str) -> String {
-        plan(&[line(0, "from_client", "message", "request", "0", rest)], Incomplete::Refused)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn a_session_sends_its_messages_and_knows_what_answered_them() {
-        let payload = |text: &str| format!(r#","payload":"{text}""#);
-        let lines = [
-            line(1, "from_client", "message", "request", "0", &payload("a")),
-            line(2, "to_upstream", "event", "request", "0", &payload("a")),
-            line(3, "to_client", "message", "push", "1", &payload("news")),
-            line(4, "from_client", "message", "request", "2", &payload("b")),
-            line(5, "to_client", "message", "reply", "0", &payload("A")),
-            line(6, "to_client", "message", "reply", "2", &payload("B")),
-        ];
-        let plan = plan(&lines, Incomplete::Refused).unwrap();
-        let [session] = &plan.sessions[..] else { panic!("one session") };
-        let steps: Vec<_> = session
-            .steps
-            .iter()
-            .map(|step| (step.at.as_secs(), step.message.payload.as_slice(), step.answered_at))
-            .collect();
-        assert_eq!(steps, [(0, &b"a"[..], 2), (3, &b"b"[..], 3)]);
-        assert_eq!(session.received.len(), 3);
-        assert_eq!(plan.messages(), 2);
-    }
-
-    #[test]
-    fn a_message_of_several_events_is_sent_once() {
-        let payload = r#","payload":"a\nb\n""#;
-        let lines = [
-            line(1, "from_client", "message", "request", "", payload),
-            line(1, "from_client", "event", "request", "0", payload),
-            line(1, "from_client", "event", "request", "1", payload),
-            line(2, "to_client", "message", "reply", "0", payload),
-            line(3, "to_client", "message", "reply", "1", payload),
-        ];
-        let plan = plan(&lines, Incomplete::Refused).unwrap();
-        let [step] = &plan.sessions[0].steps[..] else { panic!("one step") };
-        assert_eq!((step.message.payload.as_slice(), step.answered_at), (&b"a\nb\n"[..], 2));
-    }
-
-    #[test]
-    fn a_message_whose_end_is_not_in_the_record_is_not_sent() {
-        let payload = r#","payload":"a""#;
-        let lines = [
-            line(1, "from_client", "message", "request", "0", payload),
-            line(2, "outcome", "", "", "0", r#","outcome":"answered""#),
-            line(3, "from_client", "message", "request", "1", payload),
-        ];
-        assert_eq!(plan(&lines, Incomplete::Refused).unwrap().messages(), 1);
-        let [first, _, second] = lines;
-        assert_eq!(plan(&[first, second], Incomplete::Refused).unwrap().messages(), 2, "no outcomes at all");
-    }
-
-    #[test]
-    fn records_that_cannot_be_replayed_are_refused() {
-        assert_eq!(
-            error(r#","payload":"abc","truncated":true"#),
-            "line 2: the payload is truncated: 3 of 9 bytes; record with a larger --max-payload"
-        );
-        assert!(
-            error(r#","payload":"abc","redacted":true"#).contains("line 2: values in the payload are masked")
-        );
-        assert!(error(r#","withheld":true"#).contains("withheld"));
-        assert!(error("").contains("record with towline tap --payload"));
-        let lost = plan(&[r#"{"lost":3}"#.to_owned()], Incomplete::Refused).unwrap_err().to_string();
-        assert!(lost.starts_with("line 2: 3 lines are missing"), "{lost}");
-        let empty = plan(&[r#"{"lost":3}"#.to_owned()], Incomplete::Accepted).unwrap_err();
-        assert!(matches!(empty, PlanError::Empty));
-        let other = Plan::read(&b"hello\n"[..], Incomplete::Refused).unwrap_err();
-        assert!(matches!(other, PlanError::NotARecord(NotARecord::NoHeader)));
-        let wrong = plan(&["nonsense".to_owned()], Incomplete::Refused).unwrap_err().to_string();
-        assert!(wrong.starts_with("line 2: not a line of a tap"), "{wrong}");
-    }
-
-    #[test]
-    fn incomplete_records_are_accepted_on_request() {
-        let lines = [
-            line(0, "from_client", "message", "request", "0", r#","payload":"abc","redacted":true"#),
-            line(0, "from_client", "message", "request", "1", r#","withheld":true"#),
-        ];
-        let plan = plan(&lines, Incomplete::Accepted).unwrap();
-        assert_eq!(plan.messages(), 1);
-        assert!(plan.sessions[0].steps[0].message.is_redacted);
-    }
-}
+mod tests;
