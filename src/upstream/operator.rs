@@ -93,11 +93,12 @@ impl Upstream {
         let (now, mut pool) = (Instant::now(), self.shared.pool());
         let endpoint = pool.named(which)?;
         let was_drained = pool.is_drained_by_operator(&endpoint);
+        let drained = pool.drained_together(&endpoint);
         let undrained = pool.undrain(&endpoint)?;
         let mut moves = self.shared.moves();
         // The sessions of an endpoint that is not listed leave it all the same.
         let causes = if undrained == Undrained::InUse { causes } else { &[Cause::Operator] };
-        let stay = moves.abort(&endpoint, causes, now);
+        let stay = drained.iter().map(|endpoint| moves.abort(endpoint, causes, now)).sum();
         let reports = self.shared.find_sources(&mut pool, &mut moves, now);
         drop((pool, moves));
         reports.iter().for_each(|report| self.shared.log_report(report, now));

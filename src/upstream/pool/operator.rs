@@ -198,19 +198,30 @@ impl Pool {
         self.member(endpoint).map(|member| member.set_drained(true)).ok_or(OrderError::Unlisted)
     }
 
-    /// Uses an endpoint again that an operator has had emptied.
+    /// Uses an endpoint again that an operator has had emptied. The drain of a name whose addresses were not known yet ends
+    /// for all of its addresses; once one of them is used again, the name has no drain.
     ///
     /// # Errors
     /// When the settings drain the endpoint, or when it is unlisted and no operator drains it.
     pub fn undrain(&mut self, endpoint: &Arc<Endpoint>) -> Result<Undrained, OrderError> {
         let Some(member) = self.member(endpoint) else { return Err(OrderError::Unlisted) };
+        // A refusal changes nothing.
+        if member.drain_reason() == Some(DrainReason::Settings) {
+            return Err(OrderError::BySettings);
+        }
         let was_drained = member.is_drained_by_operator;
         member.set_drained(false);
-        let (reason, server) = (member.drain_reason(), member.server.clone());
-        // They would have the same endpoint drain when its credentials change again.
-        for unlisted in self.members.iter_mut().filter(|member| !member.is_listed && member.server == server)
-        {
-            unlisted.set_drained(false);
+        let (mut reason, server) = (member.drain_reason(), member.server.clone());
+        for member in &mut self.members {
+            if was_drained && server.is_name_of(&member.server) {
+                member.set_drained(false);
+                if member.is_listed {
+                    reason = member.drain_reason();
+                }
+            } else if !member.is_listed && member.server.covers(&server) {
+                // It would have the same endpoint drain when that is listed again, or has other credentials.
+                member.set_drained(false);
+            }
         }
         self.forget_unlisted();
         match reason {
@@ -219,6 +230,16 @@ impl Pool {
             Some(DrainReason::Unlisted) => Err(OrderError::Unlisted),
             Some(DrainReason::Operator) | None => Ok(Undrained::InUse),
         }
+    }
+
+    /// The endpoint and, if it is a name that drains, its addresses.
+    pub fn drained_together(&self, endpoint: &Arc<Endpoint>) -> Vec<Arc<Endpoint>> {
+        let of_it = |member: &&Member| Arc::ptr_eq(&member.endpoint, endpoint);
+        let Some(named) = self.members.iter().find(of_it) else { return Vec::new() };
+        let is_address =
+            |member: &&Member| named.is_drained_by_operator && named.server.is_name_of(&member.server);
+        let is_it = |member: &&Member| of_it(member) || is_address(member);
+        self.members.iter().filter(is_it).map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
     /// Whether an operator has the endpoint emptied.
@@ -336,6 +357,8 @@ mod tests {
         pool.set_endpoints(&[config(true)]);
         assert_eq!(pool.undrain(&endpoint), Err(OrderError::BySettings));
         pool.set_endpoints(&[config(false)]);
+        assert_eq!(reason(&pool), Some(DrainReason::Operator), "a refusal changes nothing");
+        assert_eq!(pool.undrain(&endpoint), Ok(Undrained::InUse));
         assert_eq!(reason(&pool), None);
         assert_eq!(pool.undrain(&endpoint), Ok(Undrained::InUse), "it is used already");
         pool.set_endpoints(&[]);
@@ -379,6 +402,41 @@ mod tests {
         drop(session);
         pool.forget_unlisted();
         assert_eq!(rows(&pool), [row(2, "ws://b", false), row(5, "ws://a", false)]);
+    }
+
+    /// The order for the name outlived the orders for its addresses, and the reverse.
+    #[test]
+    fn a_drain_of_a_name_ends_for_its_addresses() {
+        let name = config("ws://h");
+        let at =
+            |last| EndpointConfig { url: name.url.with_address([10, 0, 0, last].into()), ..name.clone() };
+        let drains = |pool: &Pool| -> Vec<_> {
+            let listed = pool.members.iter().filter(|member| member.is_listed);
+            listed.map(|member| member.is_drained_by_operator).collect()
+        };
+        let drained = || {
+            let mut pool = pool(&["ws://h"]);
+            drain(&mut pool, "ws://h");
+            assert_eq!(pool.set_endpoints(&[at(1), at(2)]).listed_again.len(), 2);
+            assert_eq!(drains(&pool), [true, true]);
+            pool
+        };
+        for which in ["1", "ws://h"] {
+            let mut pool = drained();
+            let named = pool.named(which).unwrap();
+            assert_eq!(pool.drained_together(&named).len(), 3);
+            assert_eq!(undrain(&mut pool, which), Ok(Undrained::InUse), "its addresses are");
+            assert_eq!(drains(&pool), [false, false]);
+            assert_eq!(pool.named(which).unwrap_err(), OrderError::Unknown(which.to_owned()));
+            pool.set_endpoints(&[at(1), at(2), at(3)]);
+            assert_eq!(drains(&pool), [false; 3]);
+        }
+        let mut pool = drained();
+        assert_eq!(undrain(&mut pool, "2"), Ok(Undrained::InUse));
+        assert_eq!(drains(&pool), [false, true], "the other one has its own drain");
+        pool.set_endpoints(&[at(2)]);
+        pool.set_endpoints(&[at(1), at(2), at(3)]);
+        assert_eq!(drains(&pool), [true, false, false], "the name has no drain");
     }
 
     /// An order for number 2 must not concern another endpoint after a reload.

@@ -28,6 +28,11 @@ impl ServerId {
         let Self { server, path, address } = self;
         *server == other.server && *path == other.path && (address.is_none() || *address == other.address)
     }
+
+    /// Whether this is a name, and the other one an address of it.
+    pub(super) fn is_name_of(&self, other: &Self) -> bool {
+        self.address.is_none() && other.address.is_some() && self.covers(other)
+    }
 }
 
 #[cfg(test)]
@@ -68,5 +73,6 @@ mod tests {
         let name = ServerId::of(&url);
         assert!(name.covers(&one) && one.covers(&one));
         assert!(!one.covers(&name) && !one.covers(&other));
+        assert!(name.is_name_of(&one) && !name.is_name_of(&name) && !one.is_name_of(&one));
     }
 }
