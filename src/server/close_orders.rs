@@ -137,7 +137,11 @@ impl CloseOrders {
     pub async fn run(&self) {
         loop {
             match self.step(Instant::now()) {
-                Some(next) => sleep_until(next).await,
+                // Another order may begin meanwhile.
+                Some(next) => tokio::select! {
+                    () = sleep_until(next) => {}
+                    () = self.given.notified() => {}
+                },
                 None => self.given.notified().await,
             }
         }
