@@ -72,10 +72,10 @@ function restartsOf({ session }) {
   return all.map(({ at, kind, attempt, reason }) => ({ at, what: kind, details: `attempt ${attempt}: ${reason}`, tone: TONES[kind] }));
 }
 
-/** The likely cause in a sentence. */
-function conclusion({ at, name }) {
+/** The likely cause in a sentence: an outage of the event's own server, or the last one of another. */
+function conclusion({ at, name, upstream: server }) {
   const down = (upstream(name)?.endpoints ?? []).flatMap(({ url, history }) => outagesOf(history, store.now).filter(({ start, end }) => start <= at + 1000 && end >= at - 1000).map((outage) => ({ ...outage, url })));
-  const [first] = down.sort((a, b) => b.start - a.start);
+  const [first] = down.sort((a, b) => (b.url === server) - (a.url === server) || b.start - a.start);
   if (!first) return '';
   const began = clock(first.start, store.now);
   return `The event failed during an outage: ${first.url} ${first.open ? `is down since ${began}` : `was down for ${span(first.end - first.start)} from ${began}`}.`;

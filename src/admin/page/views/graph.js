@@ -95,7 +95,7 @@ function drawWide(width) {
     const last = pipelines ? 2 : 1;
     if (end) link(at(last, 'right', index), at(3, 'left', columns[3].indexOf(route.upstream)), beside(last, 'right'), rates);
   });
-  const svg = s('svg', { viewBox: `0 0 ${total} ${height}`, width: total, height, role: 'img', 'aria-label': label() }, edges, nodes);
+  const svg = s('svg', { viewBox: `0 0 ${total} ${height}`, width: total, height, role: 'img', 'aria-label': label() }, linesFirst(edges), nodes);
   return { element: scroll(svg), update: () => updates.forEach((update) => update()) };
 }
 
@@ -120,10 +120,12 @@ function drawNarrow(width) {
     });
   }
   const height = row * ROW;
-  const svg = s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': label() }, edges, nodes);
+  const svg = s('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': label() }, linesFirst(edges), nodes);
   return { element: svg, update: () => updates.forEach((update) => update()) };
 }
 
+/** Lines do not cross the labels of other lines. */
+const linesFirst = (edges) => [...edges].sort((a, b) => (a.localName === 'text') - (b.localName === 'text'));
 const scroll = (svg) => h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Graph of routes' }, svg);
 const label = () => 'Listeners, routes, pipelines and upstreams. The table below has the same traffic.';
 const distinct = (key) => [...new Set(store.routes.map((route) => route[key]).filter(Boolean))];
