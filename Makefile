@@ -5,6 +5,8 @@
 
 WEBSOCAT_VERSION := 1.14.1
 WEBSOCAT := target/tools/bin/websocat
+CARGO_DEB_VERSION := 3.8.0
+CARGO_DEB := target/tools/bin/cargo-deb
 
 .DEFAULT_GOAL := help
 
@@ -41,9 +43,8 @@ package: build ## Write what packages have besides the program to target/package
 	cp deploy/towline.service deploy/towline.socket LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md target/package
 
 .PHONY: deb
-deb: package ## Build the Debian package, target/debian/*.deb; needs cargo-deb
-	@$(call needs_tool,cargo deb --version,cargo install --locked cargo-deb)
-	cargo deb --locked --no-build
+deb: package $(CARGO_DEB) ## Build the Debian package, target/debian/*.deb; the first time this builds cargo-deb
+	$(CARGO_DEB) --locked --no-build
 
 .PHONY: test
 test: tools realworld-packages ## Run all tests; the first time this builds websocat, a client that they use
@@ -170,6 +171,9 @@ tools: $(WEBSOCAT) ## Build what the tests use besides Cargo's own dependencies
 $(WEBSOCAT): | needs
 	cargo install --locked --root target/tools --version $(WEBSOCAT_VERSION) \
 		--no-default-features --features signal_handler,tokio-process,unix_stdio websocat
+
+$(CARGO_DEB): | needs
+	cargo install --locked --root target/tools --version $(CARGO_DEB_VERSION) cargo-deb
 
 .PHONY: clean
 clean: | needs ## Remove everything that was built, tools included

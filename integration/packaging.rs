@@ -151,6 +151,14 @@ fn what_the_debian_package_has_exists_or_is_made_by_make() {
 }
 
 #[test]
+fn the_changelog_of_the_package_begins_with_the_version() {
+    let changelog = std::fs::read_to_string(root().join("deploy/debian/changelog")).unwrap();
+    assert!(changelog.starts_with(&format!("towline ({}-1) ", env!("CARGO_PKG_VERSION"))), "{changelog}");
+    let maintainer = MANIFEST.lines().find_map(|line| line.strip_prefix("maintainer = ")).unwrap();
+    assert!(changelog.contains(&format!("\n -- {}  ", maintainer.trim_matches('"'))), "{maintainer}");
+}
+
+#[test]
 fn the_workflows_use_targets_of_the_makefile() {
     let used = WORKFLOWS.iter().flat_map(|text| text.split("run: make ").skip(1));
     let used: Vec<_> = used.map(|rest| rest.split_whitespace().next().unwrap()).collect();
