@@ -138,6 +138,32 @@ fn a_changed_file_is_read_again() {
     assert_eq!(opening(&proxy, "cy", "secret").open().ask("a"), "a");
 }
 
+/// A process without free descriptors cannot read a file, and the file is the same when it can.
+#[test]
+fn a_file_that_could_not_be_read_is_read_again() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, new) = (folder.path().join("htpasswd"), folder.path().join("new"));
+    fs::write(&file, format!("ada:{SECRET}\n")).unwrap();
+    let proxy = Proxy::start(&staff(&upstream.url(), &file)).expect("keys refused");
+    let mut session = opening(&proxy, "ada", "secret").open();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", proxy.pid())).unwrap();
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let limit = limit.split_whitespace().next().unwrap();
+    let set_limit = |limit: &str| {
+        let (pid, limit) = (proxy.pid().to_string(), format!("--nofile={limit}:"));
+        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    };
+    set_limit("3");
+    fs::write(&new, format!("bo:{SECRET}\n")).unwrap();
+    fs::rename(&new, &file).unwrap();
+    proxy.wait_log("keys refused auth=staff *Too many open files*the keys stay as they are");
+    assert_eq!(session.ask("a"), "a");
+    set_limit(limit);
+    proxy.wait_log("keys changed auth=staff *keys=1");
+    assert_eq!(opening(&proxy, "bo", "secret").open().ask("a"), "a");
+}
+
 /// The open of a named pipe waits for a writer.
 #[test]
 fn a_pipe_in_place_of_the_file_is_refused_and_a_later_good_file_is_taken() {

@@ -15,7 +15,7 @@ const SESSIONS: usize = 1100;
 /// Number of log lines, of more than 100 bytes each, that exceeds what pipe, queue and writer hold.
 const FAILING_MESSAGES: usize = 30_000;
 
-/// A proxy whose standard error the test controls. Its drop kills it.
+/// A proxy whose standard error and standard output the test controls. Its drop kills it.
 struct Muted {
     child: Child,
     _folder: tempfile::TempDir,
@@ -30,7 +30,8 @@ impl Muted {
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_towline"), "run", "--config"]).arg(&file);
         command.env_remove("TOWLINE_CONFIG").env_remove("RUST_LOG").envs(env.iter().copied());
-        let child = command.current_dir(folder.path()).stdin(Stdio::null()).stderr(stderr).spawn().unwrap();
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
+        let child = command.spawn().unwrap();
         Self { child, _folder: folder }
     }
 
@@ -146,6 +147,36 @@ fn a_blocked_log_pipe_stops_nothing_and_dropped_lines_are_counted() {
     assert_eq!(proxy.exit_code(), Some(0));
     let rest: Vec<_> = lines.iter().collect();
     assert!(rest.last().is_some_and(|line| line.ends_with("stopped")), "{rest:?}");
+}
+
+/// Lines of the access log are counted apart from those of the log.
+#[test]
+fn a_blocked_access_log_stops_nothing_and_dropped_lines_are_counted() {
+    let (upstream, listener, admin) = (TestUpstream::echo(), Port::take(), Port::take());
+    // The pipe, the queue and the writer hold about 140 lines of this length.
+    let format = format!("log.access_format = \"${{session}} {}\"", "x".repeat(16 << 10));
+    let settings = settings(&upstream, &listener, &admin).with(r#"log.access = "text""#).with(&format);
+    let mut proxy = Muted::start(&settings, "exec \"$@\"", Stdio::null(), &[("RUST_LOG", "info")]);
+    wait_ready(&admin);
+    const COUNT: usize = 400;
+    for _ in 0..COUNT {
+        let mut client = Client::connect(listener.addr());
+        assert_eq!(client.ask("hello"), "hello");
+        client.close(1000, "");
+    }
+    let number = |name: &str| Scraped::of(admin.addr()).sum(name, &[]);
+    wait_for("the end of all sessions", PATIENCE, || number("towline_sessions_active") == 0.0);
+    let dropped = number("towline_access_lines_dropped_total");
+    assert!(dropped > 100.0 && dropped < COUNT as f64, "{dropped}");
+    assert_eq!(number("towline_log_lines_dropped_total"), 0.0);
+    let lines = lines_of(proxy.child.stdout.take().unwrap());
+    for _ in 0..COUNT - dropped as usize {
+        let line = lines.recv_timeout(PATIENCE).expect("each line that is not dropped");
+        assert!(line.starts_with("1:") && line.len() > 16 << 10, "{line}");
+    }
+    proxy.signal("TERM");
+    assert_eq!(proxy.exit_code(), Some(0));
+    assert_eq!(lines.iter().count(), 0, "no more lines than were not dropped");
 }
 
 #[test]

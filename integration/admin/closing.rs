@@ -45,6 +45,28 @@ fn an_order_is_shown_and_called_off() {
     clients.clear();
 }
 
+/// A session whose actors do not run, here a request that is forwarded, is looked at again until it ends.
+#[test]
+fn an_order_waits_for_a_session_that_is_starting() {
+    let upstream = TestUpstream::echo();
+    let settings = Settings::request(&upstream.url()).operated().on_route("forward_http = true");
+    let proxy = Proxy::start(&settings);
+    let operator = Operator::new(proxy.admin()).with_token();
+    let mut client = proxy.client();
+    assert_eq!(client.ask("a"), "a");
+    upstream.set_answer(Answer::Wait);
+    let mut request = Raw::connect(proxy.addr());
+    request.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    wait_for("the request", PATIENCE, || operator.json("/api/sessions")["total"] == 2);
+    assert_eq!(operator.post(CLOSE, &json!({ "all": true, "code": 4000 })).json()["matched"], 2);
+    client.expect_closed(4000);
+    let order = operator.json(CLOSING)["order"].clone();
+    assert_eq!((&order["closed"], &order["ended"], &order["left"]), (&json!(1), &json!(0), &json!(1)));
+    upstream.set_answer(Answer::Refuse(404));
+    assert_eq!(request.head().status(), 404);
+    proxy.wait_log("close order ended reason=done matched=2 closed=1 ended=1 left=0");
+}
+
 /// The description of the API has the fields of an order.
 #[test]
 fn an_order_is_described() {

@@ -263,6 +263,11 @@ impl Proxy {
         line.split_whitespace().next().expect("a number").parse().unwrap()
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.program.pid()
+    }
+
     /// Number of open file descriptors of the process.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.program.pid())).unwrap().count()
