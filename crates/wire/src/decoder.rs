@@ -249,12 +249,12 @@ impl Decoder {
     pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
         let partial = self.partial.as_deref_mut()?;
         let frame = partial.frame.as_ref()?;
-        let missing = frame.header.len as usize - frame.got;
+        let missing = frame.missing();
         if missing < least || frame.header.opcode.is_control() {
             return None;
         }
         let payload = &mut partial.message.as_mut()?.payload;
-        make_room(payload, missing, least, self.max_message as usize);
+        make_room(payload, frame, least, self.max_message as usize);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
     }
@@ -343,13 +343,14 @@ impl Decoder {
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
         self.check(&header)?;
         let partial = self.partial.get_or_insert_default();
+        let frame = PartialFrame { header, got: 0 };
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
             let new = || PartialMessage::new(binary, BytesMut::new());
             let message = partial.message.get_or_insert_with(new);
-            make_room(&mut message.payload, header.len as usize, available, self.max_message as usize);
+            make_room(&mut message.payload, &frame, available, self.max_message as usize);
         }
-        partial.frame = Some(PartialFrame { header, got: 0 });
+        partial.frame = Some(frame);
         Ok(())
     }
 
@@ -385,13 +386,13 @@ impl Decoder {
         else {
             return false;
         };
-        let missing = frame.header.len as usize - frame.got;
+        let missing = frame.missing();
         let count = missing.min(input.len());
         let payload = match message {
             Some(message) if !frame.header.opcode.is_control() => &mut message.payload,
             _ => control,
         };
-        make_room(payload, missing, count, self.max_message as usize);
+        make_room(payload, frame, count, self.max_message as usize);
         let at = payload.len();
         payload.extend_from_slice(take(input, count));
         if let Some(mask) = frame.header.mask {
@@ -419,6 +420,13 @@ impl Decoder {
             },
         };
         Ok(Some(incoming))
+    }
+}
+
+impl PartialFrame {
+    /// Number of bytes of the payload that have not arrived.
+    fn missing(&self) -> usize {
+        self.header.len as usize - self.got
     }
 }
 
@@ -462,13 +470,21 @@ fn bounded(limit: usize) -> u32 {
     limit.try_into().unwrap_or(u32::MAX)
 }
 
-/// Reserves memory for a payload of which `missing` bytes are missing and `available` have arrived: for all
-/// missing bytes if they have arrived, otherwise for twice `available`. The total capacity is at most `max`
-/// bytes.
-fn make_room(payload: &mut BytesMut, missing: usize, available: usize, max: usize) {
-    if payload.capacity() - payload.len() < available.min(missing) || payload.capacity() == 0 {
-        let ahead = available.max(payload.len()).max(FIRST_ROOM);
-        grow(payload, missing.min(ahead), max);
+/// Reserves memory for the payload of a frame, of which `available` more bytes have arrived: for as many bytes as have
+/// arrived so far, rounded up to a power of two, or for all missing ones of the last frame if they are at most twice as
+/// many. The total capacity is at most `max` bytes.
+fn make_room(payload: &mut BytesMut, frame: &PartialFrame, available: usize, max: usize) {
+    let missing = frame.missing();
+    if payload.capacity() - payload.len() >= available.min(missing) && payload.capacity() > 0 {
+        return;
+    }
+    let arrived = available.max(payload.len());
+    match frame.header.fin && missing <= 2 * arrived {
+        // The message grows no more.
+        true if payload.capacity() == 0 => *payload = BytesMut::with_capacity(missing),
+        true => reserve_exact(payload, missing),
+        // The allocator wastes nothing of powers of two.
+        false => grow(payload, missing.min(arrived.max(FIRST_ROOM).next_power_of_two()), max),
     }
 }
 
@@ -478,8 +494,13 @@ fn grow(payload: &mut BytesMut, more: usize, max: usize) {
     if payload.capacity() * 2 <= max {
         return payload.reserve(more);
     }
+    let total = max.max(payload.len() + more);
+    reserve_exact(payload, total - payload.len());
+}
+
+fn reserve_exact(payload: &mut BytesMut, more: usize) {
     let mut exact = Vec::from(mem::take(payload));
-    exact.reserve_exact(max.max(exact.len() + more) - exact.len());
+    exact.reserve_exact(more);
     *payload = Bytes::from(exact).into();
 }
 

@@ -139,6 +139,26 @@ fn a_header_alone_takes_little_memory() {
     assert!(payload.capacity() <= 8 * 1024, "{}", payload.capacity());
 }
 
+/// A message waits for its receiver with all of its memory.
+#[test]
+fn a_message_that_arrives_in_pieces_takes_no_more_memory_than_its_length() {
+    const SIZE: usize = 16 * 1024;
+    for first in [SIZE - 1, SIZE - 20, SIZE / 2, 7_000] {
+        let mut decoder = Decoder::new(Role::Client, LIMITS);
+        let mut bytes = vec![0x82, 126];
+        bytes.extend((SIZE as u16).to_be_bytes());
+        bytes.resize(bytes.len() + SIZE, 7);
+        let (mut one, mut two) = bytes.split_at(4 + first);
+        assert_eq!(decoder.decode(&mut one, &mut { usize::MAX }), Ok(None));
+        let Ok(Some(Incoming::Message(message))) = decoder.decode(&mut two, &mut { usize::MAX }) else {
+            panic!("the message is complete");
+        };
+        assert_eq!(message.len(), SIZE);
+        let capacity = message.into_bytes().try_into_mut().expect("nothing shares it").capacity();
+        assert_eq!(capacity, SIZE, "after {first} bytes");
+    }
+}
+
 /// Growth by doubling would take up to twice as much memory.
 #[test]
 fn an_incomplete_message_takes_at_most_max_message() {
