@@ -126,7 +126,7 @@ const FORMAT: &[Key] = &[
 const LIMITS: &[Key] = &[
     key("max_message", MESSAGE, Preset::Text("1MiB")),
     key("max_frame", MESSAGE, Preset::Text("1MiB")),
-    key("buffer", BUFFER, Preset::Text("64KiB")),
+    key("buffer", BUFFER, Preset::Text("48KiB")),
 ];
 
 /// Keys for the time after which a silent peer counts as gone.

@@ -29,7 +29,7 @@ fn defaults_of_a_listener() {
     assert_eq!((listener.name.as_str(), listener.number), ("ws", 1));
     assert_eq!(listener.format.codec.name(), "message");
     let Limits { max_message, max_frame, buffer } = listener.limits;
-    assert_eq!((max_message, max_frame, buffer), (1 << 20, 1 << 20, 64 * 1024));
+    assert_eq!((max_message, max_frame, buffer), (1 << 20, 1 << 20, 48 * 1024));
     assert_eq!(listener.max_header, 16 * 1024);
     let open = Admission { max_sessions: None, max_sessions_per_address: None, max_new_sessions: None };
     assert_eq!(listener.admission, open);
