@@ -2,8 +2,9 @@
 
 use crate::harness::*;
 
+/// One worker thread, so that lines have the order in which the sessions end.
 fn settings(upstream: &TestUpstream) -> Settings {
-    Settings::request(&upstream.url())
+    Settings::request(&upstream.url()).with("server.workers = 1")
 }
 
 /// Runs two sessions to their ends, and then the proxy. Returns the lines of standard output.
