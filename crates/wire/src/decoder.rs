@@ -8,11 +8,8 @@ use super::Limits;
 use super::{
     Burst, BurstLimits, CloseFrame, Incoming, Message, Role, burst,
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
+    room::{Rest, make_room},
 };
-
-/// Number of bytes that are allocated at first for a payload that has not arrived. The memory grows as bytes
-/// arrive, so that a header alone takes no more memory than this, whatever length it declares.
-const FIRST_ROOM: usize = 4 * 1024;
 
 /// Maximum size in bytes of messages that are copied one after another into a shared allocation of at most
 /// this size. The allocation lives as long as any of them. A burst of small messages then costs one
@@ -254,7 +251,7 @@ impl Decoder {
             return None;
         }
         let payload = &mut partial.message.as_mut()?.payload;
-        make_room(payload, frame, least, self.max_message as usize);
+        make_room(payload, frame.rest(), least, self.max_message as usize);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
     }
@@ -348,7 +345,7 @@ impl Decoder {
             let binary = header.opcode == Opcode::Binary;
             let new = || PartialMessage::new(binary, BytesMut::new());
             let message = partial.message.get_or_insert_with(new);
-            make_room(&mut message.payload, &frame, available, self.max_message as usize);
+            make_room(&mut message.payload, frame.rest(), available, self.max_message as usize);
         }
         partial.frame = Some(frame);
         Ok(())
@@ -392,7 +389,7 @@ impl Decoder {
             Some(message) if !frame.header.opcode.is_control() => &mut message.payload,
             _ => control,
         };
-        make_room(payload, frame, count, self.max_message as usize);
+        make_room(payload, frame.rest(), count, self.max_message as usize);
         let at = payload.len();
         payload.extend_from_slice(take(input, count));
         if let Some(mask) = frame.header.mask {
@@ -427,6 +424,10 @@ impl PartialFrame {
     /// Number of bytes of the payload that have not arrived.
     fn missing(&self) -> usize {
         self.header.len as usize - self.got
+    }
+
+    fn rest(&self) -> Rest {
+        Rest { missing: self.missing(), is_last: self.header.fin }
     }
 }
 
@@ -468,40 +469,6 @@ impl PartialMessage {
 /// A limit in the size that is stored.
 fn bounded(limit: usize) -> u32 {
     limit.try_into().unwrap_or(u32::MAX)
-}
-
-/// Reserves memory for the payload of a frame, of which `available` more bytes have arrived: for as many bytes as have
-/// arrived so far, rounded up to a power of two, or for all missing ones of the last frame if they are at most twice as
-/// many. The total capacity is at most `max` bytes.
-fn make_room(payload: &mut BytesMut, frame: &PartialFrame, available: usize, max: usize) {
-    let missing = frame.missing();
-    if payload.capacity() - payload.len() >= available.min(missing) && payload.capacity() > 0 {
-        return;
-    }
-    let arrived = available.max(payload.len());
-    match frame.header.fin && missing <= 2 * arrived {
-        // The message grows no more.
-        true if payload.capacity() == 0 => *payload = BytesMut::with_capacity(missing),
-        true => reserve_exact(payload, missing),
-        // The allocator wastes nothing of powers of two.
-        false => grow(payload, missing.min(arrived.max(FIRST_ROOM).next_power_of_two()), max),
-    }
-}
-
-/// Reserves memory for `more` bytes by doubling the capacity, so that growth costs little, but to at most
-/// `max` bytes (guarantee C4).
-fn grow(payload: &mut BytesMut, more: usize, max: usize) {
-    if payload.capacity() * 2 <= max {
-        return payload.reserve(more);
-    }
-    let total = max.max(payload.len() + more);
-    reserve_exact(payload, total - payload.len());
-}
-
-fn reserve_exact(payload: &mut BytesMut, more: usize) {
-    let mut exact = Vec::from(mem::take(payload));
-    exact.reserve_exact(more);
-    *payload = Bytes::from(exact).into();
 }
 
 fn take<'a>(input: &mut &'a [u8], count: usize) -> &'a [u8] {

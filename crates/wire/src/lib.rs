@@ -21,6 +21,7 @@ mod mask;
 pub mod memory;
 mod outbox;
 mod quota;
+mod room;
 pub mod ticker;
 
 pub use burst::{Burst, BurstLimits};
