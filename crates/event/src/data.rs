@@ -95,7 +95,7 @@ impl PartialEq for JsonText {
 impl Eq for JsonText {}
 
 impl JsonText {
-    /// The text of an [`Outline`], which is well-formed.
+    /// The text of an [`Outline`], which is well-formed, and its index.
     pub(crate) fn of_parts(text: ByteString, index: Index) -> Self {
         Self(Arc::new(Document { text, index }))
     }
@@ -141,8 +141,7 @@ impl JsonText {
     }
 
     fn size(&self) -> usize {
-        let fields = self.fields().unwrap_or_default();
-        self.0.text.len() + size_of_val(fields)
+        self.0.text.len() + self.0.index.size()
     }
 
     fn parse(&self) -> Value {

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use crate::{
     JsonText, Value,
     json::{
-        index::{self, Notes},
+        index::{Index, each_field},
         parse,
         scanner::DEPTH_MAX,
     },
@@ -42,12 +42,13 @@ impl<'t> Outline<'t> {
     /// The fields of an object, whose text has no white space around it.
     fn of(text: &'t str) -> Self {
         let mut fields = IndexMap::new();
-        index::each_field(text, |key, value| {
+        each_field(text, |key, value| {
             fields.insert(key, Part(Content::Text(value)));
         });
         Self(fields)
     }
 
+    /// The fields with these keys and texts.
     pub(crate) fn of_fields(fields: impl ExactSizeIterator<Item = (&'t str, &'t str)>) -> Self {
         let mut map = IndexMap::with_capacity(fields.len() + 1);
         map.extend(fields.map(|(key, value)| (Cow::Borrowed(key), Part(Content::Text(value)))));
@@ -121,11 +122,11 @@ impl<'t> Outline<'t> {
         if values.iter().any(|(value, depth)| nests_beyond(value, DEPTH_MAX as usize - depth)) {
             return Err(TooDeep);
         }
-        let (mut out, mut notes) = (Vec::with_capacity(self.text_len() + 64), Notes::new());
-        self.write(&mut out, &mut notes);
+        let (mut out, mut index) = (Vec::with_capacity(self.text_len() + 64), Index::new());
+        self.write(&mut out, Some(&mut index));
         // A text of parts that are JSON, each at its place, is JSON.
         let text = String::from_utf8(out).map_err(|_| TooDeep)?;
-        Ok(JsonText::of_parts(text.into(), notes.into()))
+        Ok(JsonText::of_parts(text.into(), index))
     }
 
     /// The object as a value.
@@ -133,24 +134,25 @@ impl<'t> Outline<'t> {
         Value::record(self.0.iter().map(|(key, part)| (&**key, part.to_value())))
     }
 
-    /// The length of the parts that are text.
+    /// The length of the parts that are text, with their keys.
     pub fn text_len(&self) -> usize {
+        /// Two quotes, a colon and a comma.
+        const PUNCTUATION: usize = 4;
         let len = |(key, part): (&Cow<'_, str>, &Part<'_>)| {
-            key.len()
-                + 4
-                + match &part.0 {
-                    Content::Text(text) => text.len(),
-                    Content::Value(_) => 0,
-                    Content::Fields(fields) => fields.text_len(),
-                }
+            let value = match &part.0 {
+                Content::Text(text) => text.len(),
+                Content::Value(_) => 0,
+                Content::Fields(fields) => fields.text_len(),
+            };
+            key.len() + PUNCTUATION + value
         };
         self.0.iter().map(len).sum()
     }
 
-    /// Writes the object, and notes where its fields are.
-    fn write(&self, out: &mut Vec<u8>, notes: &mut Notes) {
-        for (index, (key, part)) in self.0.iter().enumerate() {
-            out.push(if index == 0 { b'{' } else { b',' });
+    /// Writes the object, and adds its fields to an index of the text.
+    fn write(&self, out: &mut Vec<u8>, mut index: Option<&mut Index>) {
+        for (number, (key, part)) in self.0.iter().enumerate() {
+            out.push(if number == 0 { b'{' } else { b',' });
             let start = out.len() + 1;
             write_json(out, &**key);
             let written_key = start..out.len() - 1;
@@ -159,10 +161,12 @@ impl<'t> Outline<'t> {
             match &part.0 {
                 Content::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Content::Value(value) => write_json(out, value),
-                Content::Fields(fields) => fields.write(out, &mut Notes::new()),
+                Content::Fields(fields) => fields.write(out, None),
             }
-            let is_escaped = written_key.len() != key.len();
-            notes.add(written_key, is_escaped, start..out.len());
+            if let Some(index) = &mut index {
+                let is_escaped = written_key.len() != key.len();
+                index.add(written_key, is_escaped, start..out.len());
+            }
         }
         out.extend_from_slice(if self.0.is_empty() { b"{}" } else { b"}" });
     }

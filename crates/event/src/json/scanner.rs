@@ -121,8 +121,8 @@ impl<'t> JsonScanner<'t> {
     }
 
     /// Reads an array, which begins at the position. `element` reads each element in turn.
-    pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        self.parts(b"[]", |scanner| element(scanner))
+    pub fn array(&mut self, element: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.parts(b"[]", element)
     }
 
     /// Reads an object, which begins at the position. `field` gets each key in turn, and reads its value.
@@ -324,7 +324,6 @@ fn space_end(text: &[u8], mut at: usize) -> usize {
 }
 
 /// The number of bytes before the first quote, backslash or control character.
-#[inline]
 fn plain_len(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk() {

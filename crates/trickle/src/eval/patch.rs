@@ -22,11 +22,10 @@ use crate::{
 };
 use towline_event::{Data, Outline, Record, Value};
 
-/// The size of a value, as [`Steps::measure`] estimates it, is at most the length of its JSON text times this, plus as
-/// much again.
-const SIZE_A_BYTE: usize = 5;
+/// A value whose JSON text has `n` bytes has at most the size `SIZE_PER_BYTE * (n + 2)`, as [`Steps::measure`] estimates it.
+const SIZE_PER_BYTE: usize = 5;
 
-/// An operation whose keys and values are known.
+/// An operation with its keys and values evaluated.
 enum Ready<'p> {
     Insert(ByteString, Value),
     Upsert(ByteString, Value),
@@ -63,7 +62,7 @@ fn subject(op: &Op, env: &Env<'_>) -> Result<Value, Box<Fault>> {
 /// expression is something else, or if the event has no text of a record.
 pub(crate) fn edit(op: &Op, span: Span, env: &Env<'_>) -> Option<Result<Data, Box<Fault>>> {
     let mut outline = match op {
-        Op::Patch(patch) if patch.subject.is_event() && !copies(patch) => env.message.json()?.outline()?,
+        Op::Patch(patch) if patch.subject.is_event() && !has_copy(patch) => env.message.json()?.outline()?,
         Op::Merge(merge) if merge.subject.0.is_event() => env.message.json()?.outline()?,
         _ => return None,
     };
@@ -75,8 +74,8 @@ pub(crate) fn edit(op: &Op, span: Span, env: &Env<'_>) -> Option<Result<Data, Bo
     Some(changed.and_then(|()| written(&outline, span, env.steps)))
 }
 
-/// Whether a patch has a `copy`. A value holds copies once; a text would hold each of them.
-fn copies(patch: &PatchOp) -> bool {
+/// Whether a patch has a `copy`. Copies in a value share memory; in a text, each takes its own.
+fn has_copy(patch: &PatchOp) -> bool {
     patch.operations.iter().any(|operation| matches!(operation.kind, OperationKindOp::Copy(..)))
 }
 
@@ -94,12 +93,12 @@ fn merge_fields(outline: &mut Outline<'_>, merge: &MergeOp, env: &Env<'_>) -> Re
 
 /// A changed event, within the limits on values: as text, or as a value if the text could be another document.
 fn written(outline: &Outline<'_>, span: Span, steps: &Steps) -> Result<Data, Box<Fault>> {
-    let (mut size, mut is_same) = (SIZE_A_BYTE * (outline.text_len() + 2), true);
+    let (mut size, mut is_same) = (SIZE_PER_BYTE * (outline.text_len() + 2), true);
     for (value, depth) in outline.values() {
         size += steps.measure(value, depth).map_err(|much| Fault::new(span, much.to_string()))?;
         is_same &= is_same_in_json(value);
     }
-    // The estimate of the size may be too high.
+    // The size of text is estimated from above, so a value may be within the limit where the text is not.
     if size > steps.limits().max_value || !is_same {
         return checked(outline.to_value(), span, steps).map(Data::Value);
     }
