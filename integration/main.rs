@@ -79,6 +79,7 @@ mod pipelines;
 mod plain;
 mod pools;
 mod pressure;
+mod protocol_failures;
 mod rates;
 mod readme;
 mod real_clients;

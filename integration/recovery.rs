@@ -303,7 +303,7 @@ fn one_subscription_too_many_fails_alone() {
     assert_eq!(client.recv_text(), head("0xa"));
     client.close(1000, "");
     let account = proxy.account("1:0");
-    assert_eq!((account.accepted, account.errored), (2, 0));
+    assert_eq!((account.accepted, account.errored), (2, 1));
 }
 
 #[test]

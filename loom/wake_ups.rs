@@ -58,7 +58,7 @@ fn wait_for_acks(tracker: &AckTracker, events: usize, eager: bool) -> Vec<(u64, 
                 Ack::Delivered { first, count } => {
                     found.extend((first.0..first.0 + count).map(|event| (event, AckStatus::Delivered)));
                 }
-                Ack::PipelineDied(_) | Ack::SupervisorDied => {}
+                Ack::FailedInProtocol { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => {}
             }
         }
         if found.len() < events { Poll::Pending } else { Poll::Ready(()) }

@@ -33,6 +33,14 @@ pub enum Ack {
         /// How many events there are.
         count: u64,
     },
+    /// A client's message failed, and a message in the client's protocol reports that. It follows in the queue of the
+    /// replies, and is the outcome of the event if it has none yet.
+    FailedInProtocol {
+        /// The event's number in the session.
+        event: EventNumber,
+        /// Why it failed. Boxed as in [`AckStatus::Failed`].
+        failure: Box<Failure>,
+    },
     /// A pipeline of the session died.
     PipelineDied(String),
     /// The supervisor of the session died.
@@ -202,6 +210,12 @@ impl AckTracker {
         back.wake_if(false);
     }
 
+    /// Reports to the session that a client's message failed. Call it before the message in the client's protocol that
+    /// reports it is sent.
+    pub fn failed_in_protocol(&self, event: EventNumber, failure: Failure) {
+        self.ack(Ack::FailedInProtocol { event, failure: Box::new(failure) });
+    }
+
     /// Reports to the session that one of its pipelines died.
     pub fn pipeline_died(&self, name: &str) {
         self.ack(Ack::PipelineDied(name.to_owned()));
@@ -220,7 +234,10 @@ impl AckTracker {
             }
             // Messages to the client may wait for an error event that was dropped.
             Ack::Settled { status: AckStatus::Dropped, cause, .. } => *cause != Cause::Error,
-            Ack::Settled { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => false,
+            Ack::Settled { .. }
+            | Ack::FailedInProtocol { .. }
+            | Ack::PipelineDied(_)
+            | Ack::SupervisorDied => false,
         };
         back.push(ack);
         back.wake_if(!good);
@@ -397,7 +414,10 @@ mod tests {
         let acks = tracker.take_acks(None, false).into_iter();
         acks.filter_map(|ack| match ack {
             Ack::Settled { event, status, .. } => Some((event.0, status)),
-            Ack::Delivered { .. } | Ack::PipelineDied(_) | Ack::SupervisorDied => None,
+            Ack::Delivered { .. }
+            | Ack::FailedInProtocol { .. }
+            | Ack::PipelineDied(_)
+            | Ack::SupervisorDied => None,
         })
         .collect()
     }

@@ -131,6 +131,12 @@ impl<O> Delivery<O> {
         true
     }
 
+    /// Records that an event failed, and that a reply reports that in the client's protocol. Returns false if the event has
+    /// an outcome, which stays as it is: the message is a push then.
+    pub fn fail_in_protocol(&mut self, event: EventNumber) -> bool {
+        self.ledger.fail_in_protocol(event)
+    }
+
     /// The failure to report for an event. The failure of an event with copies is not retryable, because one of the
     /// copies may have reached the upstream.
     pub fn failure_of(&mut self, event: EventNumber, failure: Failure) -> Failure {

@@ -18,7 +18,8 @@ pub enum Outcome {
     Delivered,
     /// The reply was sent to the client.
     Answered,
-    /// The event failed. An error reply was sent to the client, or the session ends because of the failure.
+    /// The event failed. An error reply or an error in its own protocol was sent to the client, or the session ends because
+    /// of the failure.
     Errored,
 }
 
@@ -140,6 +141,7 @@ impl Ledger {
                 && entry.position.is_none()
                 && !entry.is_copied
                 && !entry.failing
+                && entry.outcome != Outcome::Errored
         };
         while settled < count && self.open.pop_front_if(|entry| is_next(entry, settled)).is_some() {
             settled += 1;
@@ -162,6 +164,12 @@ impl Ledger {
             }
             _ => false,
         }
+    }
+
+    /// Records that an event failed, and that a message which will settle it reports that to the client. Returns false if
+    /// the event has an outcome.
+    pub fn fail_in_protocol(&mut self, event: EventNumber) -> bool {
+        self.find(event).map(|entry| entry.outcome = Outcome::Errored).is_some()
     }
 
     /// Settles a failed event with [`Outcome::Errored`], or with [`Outcome::Dropped`] when an errors pipeline
@@ -334,6 +342,22 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_failed_in_the_clients_protocol_is_errored_however_it_is_settled() {
+        let mut ledger = Ledger::default();
+        for number in 0..4 {
+            ledger.accept(EventNumber(number), None);
+        }
+        assert!(ledger.fail_in_protocol(EventNumber(1)) && ledger.fail_in_protocol(EventNumber(2)));
+        assert_eq!(ledger.delivered(EventNumber(0), 2), 1, "the second one is not delivered");
+        assert_eq!(ledger.settle(EventNumber(1), Outcome::Answered), Settled::Done(None, Outcome::Errored));
+        assert_eq!(ledger.settle(EventNumber(2), Outcome::Dropped), Settled::Done(None, Outcome::Errored));
+        assert_eq!(ledger.settle(EventNumber(3), Outcome::Answered), Settled::Done(None, Outcome::Answered));
+        assert!(!ledger.fail_in_protocol(EventNumber(3)), "it has its outcome");
+        let counts = Counts { accepted: 4, answered: 1, delivered: 1, errored: 2, ..Counts::default() };
+        assert_eq!(ledger.counts(), counts);
+    }
+
+    #[test]
     fn an_event_keeps_its_position_until_it_is_settled() {
         let mut sequencer = Sequencer::<()>::default();
         let (first, second) = (sequencer.reserve(), sequencer.reserve());
@@ -404,6 +428,7 @@ mod tests {
         /// Events in a row are delivered.
         Delivered(EventNumber, u64),
         Fail(EventNumber),
+        FailInProtocol(EventNumber),
         Errored(EventNumber),
     }
 
@@ -418,6 +443,7 @@ mod tests {
             3 => (event(), outcome).prop_map(|(event, outcome)| Operation::Settle(event, outcome)),
             1 => (event(), 1..5_u64).prop_map(|(first, count)| Operation::Delivered(first, count)),
             1 => event().prop_map(Operation::Fail),
+            1 => event().prop_map(Operation::FailInProtocol),
             1 => event().prop_map(Operation::Errored),
         ]
     }
@@ -461,6 +487,11 @@ mod tests {
                     }
                     Operation::Fail(event) => {
                         prop_assert!(!ledger.fail(event) || !done.contains(&event));
+                        continue;
+                    }
+                    Operation::FailInProtocol(event) => {
+                        let is_open = event.0 < next && !done.contains(&event);
+                        prop_assert_eq!(ledger.fail_in_protocol(event), is_open);
                         continue;
                     }
                     Operation::Settle(event, outcome) => (event, ledger.settle(event, outcome)),

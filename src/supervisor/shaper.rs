@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     connector::{recorded, sendable},
-    event::{Data, Event},
+    event::{Data, Event, EventNumber},
+    failure::Failure,
     flow::{AckTracker, Budget, Cause, Envelope, Kind, Permit, Ticket},
     format::{Inbound, Outbound},
     recovery::Message,
@@ -47,6 +48,28 @@ impl Shaper {
             Some(decoded) => Ok(self.envelope(decoded, owed, Kind::Reply)),
             None => Err(owed),
         }
+    }
+
+    /// The message that reports the failure of an event in the client's protocol: an answer, if the event is `owed` an
+    /// outcome; otherwise a push. The failure is reported to the session before the message arrives.
+    ///
+    /// # Errors
+    /// Returns `owed` if the codec cannot decode the message. The session gets no report.
+    pub fn failed(
+        &mut self,
+        message: Message,
+        (event, owed): (EventNumber, Option<Owed>),
+        failure: Failure,
+    ) -> Result<Envelope, Option<Owed>> {
+        let Some(decoded) = self.decoded(message) else { return Err(owed) };
+        self.tracker.failed_in_protocol(event, failure);
+        Ok(match owed {
+            Some(owed) => self.envelope(decoded, owed, Kind::Reply),
+            None => {
+                let ticket = self.tracker.issue(Cause::Push);
+                self.envelope(decoded, (ticket, None), Kind::Push)
+            }
+        })
     }
 
     /// A message that answers no event; `None` if the codec cannot decode it.

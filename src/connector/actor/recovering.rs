@@ -226,13 +226,20 @@ impl Connector {
         if matches!(failure.reason, Reason::NoId | Reason::Unplaced) {
             return ticket.settle(AckStatus::failed(Failure::program(failure.reason.to_string(), true)));
         }
-        if matches!(failure.reason, Reason::NotOpen | Reason::RequestInUse) && failure.reply.is_none() {
-            let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
-            return ticket.settle(AckStatus::failed(failure.for_event(&self.server, Written::Nothing)));
-        }
+        let text = failure.reason.to_string();
+        let reported = match failure.reason {
+            Reason::NotOpen | Reason::RequestInUse => {
+                let failure = Failure::connection(FailureKind::Recovery, text);
+                failure.for_event(&self.server, Written::Nothing)
+            }
+            _ => Failure::unrecorded(text),
+        };
         match failure.reply {
-            Some(reply) => self.deliver(reply, Some((ticket, permit))),
-            None => ticket.settle(AckStatus::failed(Failure::unrecorded(failure.reason.to_string()))),
+            Some(reply) => {
+                self.tracker.failed_in_protocol(ticket.event(), reported);
+                self.deliver(reply, Some((ticket, permit)));
+            }
+            None => ticket.settle(AckStatus::failed(reported)),
         }
     }
 
@@ -378,11 +385,12 @@ impl Connector {
         let event = EventNumber(failure.event);
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let ticket = journal.and_then(|held| held.take_kept(event));
-        if let Some(reply) = failure.reply {
+        let reason = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
+        let (reply, failure) = (failure.reply, reason.for_event(&self.server, Written::Whole));
+        if let Some(reply) = reply {
+            self.tracker.failed_in_protocol(event, failure);
             return self.deliver(reply, ticket.map(|ticket| (ticket, None)));
         }
-        let failure = Failure::connection(FailureKind::Recovery, failure.reason.to_string());
-        let failure = failure.for_event(&self.server, Written::Whole);
         self.send_back(DataMessage::Failed(vec![Failed { ticket, event, failure, correlation: None }]));
     }
 

@@ -138,6 +138,7 @@ impl Session {
         match ack {
             Ack::Settled { event, cause, status } => self.acked(event, cause, status),
             Ack::Delivered { first, count } => self.delivered(first, count),
+            Ack::FailedInProtocol { event, failure } => self.failed_in_protocol(event, *failure),
             Ack::PipelineDied(name) => {
                 log::error!("pipeline died session={self} pipeline={name}");
                 self.actor_died();

@@ -75,6 +75,17 @@ impl Session {
         }
     }
 
+    /// Counts a failure of which a message in the client's protocol informs the client. An event that was delivered before,
+    /// and is not answered, stays delivered.
+    pub(super) fn failed_in_protocol(&mut self, event: EventNumber, failure: Failure) {
+        let failure = self.delivery.failure_of(event, failure);
+        self.figures.failed(&failure);
+        if self.delivery.fail_in_protocol(event) {
+            self.observe_failure(event, Cause::Message, &failure);
+        }
+        self.record(event, &failure);
+    }
+
     /// Logs the failure, and keeps it for operators.
     fn record(&self, event: EventNumber, failure: &Failure) {
         let (id, text) = (self.tracker.id(event), reply::text(failure));

@@ -205,8 +205,8 @@ impl Supervisor {
         }
         let unshaped = match message {
             Some(message) => {
-                let text = reply::text(&failure.for_event(server, Written::Nothing));
-                self.shaped(envelope, message, &text, outcomes)
+                let failure = failure.for_event(server, Written::Nothing);
+                self.shaped(envelope, message, failure, outcomes)
             }
             None => Some(envelope),
         };
@@ -243,7 +243,7 @@ impl Supervisor {
         &mut self,
         envelope: Envelope,
         message: &Message,
-        text: &str,
+        failure: Failure,
         outcomes: &mut Run,
     ) -> Option<Envelope> {
         let Some(Recovering { journal: Some(held), shaper, .. }) = self.recovering.as_deref_mut() else {
@@ -251,24 +251,30 @@ impl Supervisor {
         };
         let outcome = match &envelope.class {
             Some(class) => held.journal.offline_as(message, class),
-            None => held.journal.offline(message, text),
+            None => held.journal.offline(message, &reply::text(&failure)),
         };
         held.count_unfinished([envelope.permit.as_ref().map(Permit::budget), None]);
-        let reply = match outcome {
+        let (reply, failure) = match outcome {
             Offline::Done(None) => {
                 envelope.ticket.settle(AckStatus::Delivered);
                 return None;
             }
-            Offline::Done(Some(reply)) | Offline::Failed(Some(reply)) => reply,
+            Offline::Done(Some(reply)) => (reply, None),
+            Offline::Failed(Some(reply)) => (reply, Some(failure)),
             Offline::Failed(None) => return Some(envelope),
         };
         let Envelope { event, kind, ticket, permit, class } = envelope;
-        match shaper.answer(reply, (ticket, permit)) {
+        let (number, owed) = (ticket.event(), (ticket, permit));
+        let answer = match failure {
+            Some(failure) => shaper.failed(reply, (number, Some(owed)), failure),
+            None => shaper.answer(reply, owed).map_err(Some),
+        };
+        match answer {
             Ok(answer) => {
                 outcomes.answer(answer);
                 None
             }
-            Err((ticket, permit)) => Some(Envelope { event, kind, ticket, permit, class }),
+            Err(owed) => owed.map(|(ticket, permit)| Envelope { event, kind, ticket, permit, class }),
         }
     }
 
@@ -316,13 +322,14 @@ impl Supervisor {
         let mut outcomes = Run::default();
         for recovery::Failure { event, reason, reply } in held.journal.give_up(&reply::text(&failure)) {
             let event = EventNumber(event);
-            match (reply, held.take_kept(event)) {
-                (Some(reply), Some(ticket)) => match shaper.answer(reply, (ticket, None)) {
-                    Ok(answer) => outcomes.answer(answer),
-                    Err((ticket, _)) => held.keep(ticket),
-                },
-                (Some(reply), None) => shaper.push(reply).into_iter().for_each(|push| outcomes.answer(push)),
-                (None, ticket) => outcomes.fail(unrestored(event, ticket, &reason, &server)),
+            let ticket = held.take_kept(event);
+            let Some(reply) = reply else {
+                outcomes.fail(unrestored(event, ticket, &reason, &server));
+                continue;
+            };
+            match shaper.failed(reply, (event, ticket.map(|ticket| (ticket, None))), failure.clone()) {
+                Ok(answer) => outcomes.answer(answer),
+                Err(owed) => owed.into_iter().for_each(|(ticket, _)| held.keep(ticket)),
             }
         }
         for ticket in held.take_all_kept() {
@@ -407,13 +414,23 @@ impl Sorting<'_> {
     /// An event or its subscription has failed.
     fn fail(&mut self, failure: recovery::Failure, outcomes: &mut Run) {
         let event = EventNumber(failure.event);
-        match (failure.reply, self.take(event)) {
-            (Some(reply), Some(lost)) => self.answer(reply, lost, outcomes),
-            (Some(reply), None) => self.push(reply, outcomes),
-            (None, Some(lost)) => {
-                outcomes.fail(fail_unsettled(lost, self.server, &self.ended.failure));
+        let failed = match self.take(event) {
+            Some(lost) => fail_unsettled(lost, self.server, &self.ended.failure),
+            // The event was delivered, and is not answered.
+            None if failure.reason == Reason::Lost && failure.reply.is_some() => {
+                let failure = self.ended.failure.for_event(self.server, Written::Whole);
+                Failed { event, ticket: None, failure, correlation: None }
             }
-            (None, None) => outcomes.fail(unrestored(event, None, &failure.reason, self.server)),
+            None => unrestored(event, None, &failure.reason, self.server),
+        };
+        let Some(reply) = failure.reply else { return outcomes.fail(failed) };
+        let Failed { ticket, failure, correlation, .. } = failed;
+        match self.shaper.failed(reply, (event, ticket.map(|ticket| (ticket, None))), failure.clone()) {
+            Ok(answer) => outcomes.answer(answer),
+            Err(None) => {}
+            Err(Some((ticket, _))) => {
+                outcomes.fail(Failed { event, ticket: Some(ticket), failure, correlation });
+            }
         }
     }
 
