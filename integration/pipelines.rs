@@ -140,6 +140,48 @@ fn an_event_sent_to_err_passes_the_errors_pipeline() {
     proxy.wait_log("session closed session=1:0 *accepted=2 answered=1 delivered=0 errored=1 dropped=0");
 }
 
+/// The client gets the record of the program as it is, and the operator finds the error by the event's id.
+#[test]
+fn the_error_of_a_script_that_the_client_gets_is_kept_for_operators() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("half.trickle");
+    let program =
+        "define script half script event / 2 end; create script half; select event from in into half;
+                   select event from half into out; select event from half/err into err;";
+    std::fs::write(&file, program).unwrap();
+    let settings = Settings::json(&upstream.url())
+        .with(&format!("pipeline.half.file = {:?}", file.display().to_string()))
+        .on_route(r#"incoming = ["half"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text(r#""four""#);
+    let text = "`/` is not defined for string and integer at half.trickle:1:33";
+    assert_eq!(client.recv_json(), json!({"error": text, "event": "four"}));
+    let found = Operator::new(proxy.admin()).json("/api/events/1:0:0");
+    assert_eq!(found["reason"], json!(format!("Error in pipeline: event was refused: {text}")));
+}
+
+/// The folders of the machine are no business of clients. The log has them.
+#[test]
+fn an_error_reply_names_the_file_of_the_program_without_its_folder() {
+    let upstream = TestUpstream::echo();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("filter.trickle");
+    std::fs::write(&file, "select event.type from in into out;").unwrap();
+    let file = file.display().to_string();
+    let settings = Settings::json(&upstream.url())
+        .with(&format!("pipeline.filter.file = {file:?}"))
+        .with(r#"log.level = "info,pipeline=debug""#)
+        .on_route(r#"incoming = ["filter"]"#);
+    let proxy = Proxy::start(&settings);
+    let mut client = proxy.client();
+    client.text("{}");
+    let (error, _) = client.recv_error();
+    assert_eq!(error, "Error in pipeline: there is no key `type` at filter.trickle:1:13");
+    proxy.wait_log(&format!("program failed pipeline=filter event=1:0:0 error=*at {file}:1:13"));
+}
+
 #[test]
 fn an_errors_pipeline_shapes_error_replies() {
     let upstream = TestUpstream::stopped(|_, _| ());

@@ -199,9 +199,13 @@ impl Failure {
     }
 
     /// The failure of an event that a pipeline sent to its port `err`. `before_upstream` is whether the event was
-    /// on its way to the upstream.
-    pub fn rejected(before_upstream: bool) -> Self {
-        Self { retryable: before_upstream, ..Self::plain(FailureKind::Rejected, FailureLocation::Program) }
+    /// on its way to the upstream. `detail` is what the pipeline says about it; may be empty.
+    pub fn rejected(detail: impl Into<String>, before_upstream: bool) -> Self {
+        Self {
+            retryable: before_upstream,
+            detail: detail.into(),
+            ..Self::plain(FailureKind::Rejected, FailureLocation::Program)
+        }
     }
 
     /// The failure of an event that the session's journal cannot keep.

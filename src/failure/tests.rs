@@ -24,8 +24,8 @@ fn a_message_that_fails_before_the_upstream_can_be_sent_again() {
         (Failure::encode(FailureLocation::Downstream, error()), false),
         (Failure::program("detail", true), true),
         (Failure::program("detail", false), false),
-        (Failure::rejected(true), true),
-        (Failure::rejected(false), false),
+        (Failure::rejected("", true), true),
+        (Failure::rejected("", false), false),
         (Failure::rate_limited(Excess::Bytes), true),
         (Failure::lost(), false),
     ] {

@@ -133,9 +133,12 @@ impl Pipeline {
         for Envelope { event, kind, ticket, permit, class } in envelopes {
             // When an errors pipeline fails, the error event still reaches the client, unchanged.
             let error_event = (kind == Kind::Error).then(|| event.clone());
-            let result = stage.run(event, now_ns, &mut outputs).map_err(|error| error.to_string());
+            let result = stage.run(event, now_ns, &mut outputs);
+            let result = result.map_err(|error| (error.to_string(), error.located()));
             let result = result.and_then(|()| match uses_journal {
-                true => classified(&mut outputs, kind).map_err(|error| error.to_string()),
+                true => {
+                    classified(&mut outputs, kind).map_err(|error| (error.to_string(), error.to_string()))
+                }
                 false => Ok(class),
             });
             if let (Ok(_), Some(announced), true) = (&result, &self.announced, *announces) {
@@ -143,7 +146,7 @@ impl Pipeline {
             }
             match (result, error_event) {
                 (Ok(class), _) => sorted.take(&mut outputs, kind, (ticket, permit, class)),
-                (Err(error), Some(event)) => {
+                (Err((_, error)), Some(event)) => {
                     outputs.clear();
                     if let Some(suppressed) = FAILED_PROGRAMS.line(Instant::now()) {
                         let name = &settings.name;
@@ -155,14 +158,14 @@ impl Pipeline {
                     }
                     sorted.to_session.push(Envelope { event, kind, ticket, permit, class: None });
                 }
-                (Err(error), None) => {
+                (Err((text, error)), None) => {
                     outputs.clear();
                     log::debug!(
                         "program failed pipeline={} event={} error={error}",
                         settings.name,
                         ticket.id()
                     );
-                    ticket.settle(AckStatus::failed(Failure::program(error, kind == Kind::Request)));
+                    ticket.settle(AckStatus::failed(Failure::program(text, kind == Kind::Request)));
                 }
             }
         }

@@ -103,7 +103,7 @@ mod tests {
             (Failure::decode(FailureLocation::Upstream, error()), [Some(1011), Some(1011)]),
             (Failure::encode(FailureLocation::Downstream, error()), [Some(1011), Some(1011)]),
             (Failure::program("detail", true), [Some(1011), Some(1011)]),
-            (Failure::rejected(true), [Some(1011), Some(1011)]),
+            (Failure::rejected("", true), [Some(1011), Some(1011)]),
             (Failure::lost(), [Some(1011), Some(1011)]),
             (Failure::gap(3), [None, None]),
             (Failure::renewal("detail"), [Some(1008), Some(1008)]),

@@ -174,6 +174,17 @@ impl RuntimeError {
         self.sources.name(self.fault.span)
     }
 
+    /// Message and position, with the whole name of the text. [`Display`](fmt::Display) is for clients, and has the last part
+    /// of a path only.
+    pub fn located(&self) -> String {
+        self.at(self.program())
+    }
+
+    fn at(&self, program: &str) -> String {
+        let Position { line, column } = self.position();
+        format!("{} at {program}:{line}:{column}", self.fault.message)
+    }
+
     /// The long form, several lines: message, position, source line, carets.
     pub fn highlighted(&self) -> String {
         let Fault { message, span, help } = &*self.fault;
@@ -186,8 +197,9 @@ impl RuntimeError {
 
 impl fmt::Display for RuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Position { line, column } = self.position();
-        write!(f, "{} at {}:{line}:{column}", self.fault.message, self.program())
+        let program = self.program();
+        // Clients need not know the folders of this machine.
+        f.write_str(&self.at(program.rsplit('/').next().unwrap_or(program)))
     }
 }
 

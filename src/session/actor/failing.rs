@@ -10,7 +10,7 @@ use super::{
     ending::{CloseIntent, SessionState},
 };
 use crate::{
-    event::{Event, EventId, EventNumber, Meta, Value},
+    event::{Data, Event, EventId, EventNumber, Meta, Value},
     failure::{Failure, FailureKind, FailureLocation, Written},
     figures::FailedEvent,
     flow::{Cause, DataMessage, Envelope, Failed, Kind, Loss, Notice, Ticket, UpstreamEnd},
@@ -24,6 +24,9 @@ use crate::{
 const FIRST_LOST: &str = "first lost event";
 /// The label in a close reason of the last event sent before a loss.
 const LAST_SENT: &str = "last event sent";
+
+/// Maximum length of the text of a program that is kept with a failure, in bytes.
+const ERROR_TEXT_MAX: usize = 256;
 
 /// Limits the log lines about events whose failure closes the client: at most 100 a second for all sessions together.
 static CLOSING_FAILURES: PlaceLimit = PlaceLimit::new(100);
@@ -209,7 +212,8 @@ impl Session {
         if !self.is_error_due(number, cause) {
             return;
         }
-        let failure = self.delivery.failure_of(number, Failure::rejected(before_upstream));
+        let failure = Failure::rejected(error_text(&event.data), before_upstream);
+        let failure = self.delivery.failure_of(number, failure);
         self.figures.failed(&failure);
         self.observe_failure(number, cause, &failure);
         self.record(number, &failure);
@@ -274,4 +278,12 @@ impl Session {
             errors.notify(DataMessage::Events(envelopes));
         }
     }
+}
+
+/// The text in an error event that a program made: that of its key `error`, which a script's port `err` sets. Anything else
+/// may be the client's message, which the log does not show.
+fn error_text(data: &Data) -> String {
+    let Data::Value(value) = data else { return String::new() };
+    let text = value.get("error").and_then(Value::as_str).unwrap_or_default();
+    text[..text.floor_char_boundary(ERROR_TEXT_MAX)].to_owned()
 }
