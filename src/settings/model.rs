@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::sections::{
     admin::Admin, drain::Drain, language::Language, listener::Listener, pipeline::Pipeline, route::Route,
@@ -17,6 +17,9 @@ use crate::{
     traces::TracesConfig,
     trickle::Diagnostics,
 };
+
+/// The codec whose text is JSON.
+const JSON: &str = "json";
 
 /// All settings of the program, checked.
 #[derive(Debug, Clone)]
@@ -55,8 +58,8 @@ impl Settings {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 
-    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect,
-    /// routes that pages of other sites can use, an admin server that other machines can read, servers without TLS that
+    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect, codecs that do
+    /// not fit each other, routes that pages of other sites can use, an admin server that other machines can read, servers without TLS that
     /// authenticate clients, and certificates that expire.
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
@@ -65,9 +68,36 @@ impl Settings {
         let insecure = insecure
             .map(|upstream| format!("[upstream.{}] accepts every certificate: tls.insecure", upstream.name));
         let admin = self.admin.as_ref().and_then(Admin::remark);
-        let open = self.open_to_other_sites().into_iter().chain(admin);
+        let open = self.unlike_codecs().into_iter().chain(self.open_to_other_sites()).chain(admin);
         let insecure = insecure.chain(self.unprotected()).chain(self.readable_headers());
         unused.chain(open).chain(insecure).chain(self.doubtful_certificates()).collect()
+    }
+
+    /// The pairs of listener and upstream, of which one reads messages without parsing them, and the other writes them as
+    /// JSON: unless a program changes them, they leave as JSON strings. One text for each direction of a pair.
+    fn unlike_codecs(&self) -> IndexSet<String> {
+        let mut found = IndexSet::new();
+        for (route, listener) in self.routes.iter().flat_map(|route| {
+            let named = route.pattern.listener.as_ref();
+            let listeners = self.listeners.iter();
+            let listeners = listeners.filter(move |it| named.is_none_or(|name| *name == it.name));
+            listeners.map(move |listener| (route, listener))
+        }) {
+            let Some(upstream) = &route.upstream else { continue };
+            let client = (format!("listener.{}", listener.name), listener.format.codec.name());
+            let server = (format!("upstream.{}", upstream.name), upstream.format.codec.name());
+            let ways = [(&client, &server, &route.incoming), (&server, &client, &route.outgoing)];
+            for ((from, codec), (to, written), pipelines) in ways {
+                let is_unchanged = pipelines.iter().all(|pipeline| pipeline.program.is_identity());
+                if is_unchanged && *codec != JSON && *written == JSON {
+                    found.insert(format!(
+                        "[{to}] codec = \"json\" makes a JSON string of each message of [{from}], because codec = \
+                         \"{codec}\" does not parse them: set the same codec for both"
+                    ));
+                }
+            }
+        }
+        found
     }
 
     /// The servers without TLS on other machines that decide who is accepted.

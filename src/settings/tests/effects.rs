@@ -218,3 +218,35 @@ fn a_jitter_without_an_age_is_one_error() {
         assert!(found[0].starts_with(&format!("upstream.echo.{expected}")), "{found:?}");
     }
 }
+
+/// A message that no program changes would arrive as a JSON string, or as base64 in one.
+#[test]
+fn codecs_that_make_json_strings_of_messages_cause_a_warning() {
+    let codecs = |listener: &str, upstream: &str| {
+        let text = with("listener.ws", &format!("codec = {listener:?}"));
+        text.replace("[upstream.echo]", &format!("[upstream.echo]\ncodec = {upstream:?}"))
+    };
+    let warned = |text: &str, start: &str| {
+        let remarks = load(text, &[]).unwrap().remarks();
+        remarks.iter().any(|remark| remark.starts_with(start))
+    };
+    let to_upstream = "[upstream.echo] codec = \"json\" makes a JSON string of each message of [listener.ws]";
+    let to_client = "[listener.ws] codec = \"json\" makes a JSON string of each message of [upstream.echo]";
+    for (listener, upstream, expected) in [
+        ("message", "json", Some(to_upstream)),
+        ("binary", "json", Some(to_upstream)),
+        ("json", "string", Some(to_client)),
+        ("json", "json", None),
+        ("message", "string", None),
+        ("string", "message", None),
+    ] {
+        let text = codecs(listener, upstream);
+        for warning in [to_upstream, to_client] {
+            assert_eq!(warned(&text, warning), expected == Some(warning), "{listener} {upstream}");
+        }
+    }
+    let parsed = codecs("message", "json") + "incoming = [\"pass\"]\n";
+    assert!(warned(&parsed, to_upstream), "the program changes nothing");
+    let parsed = parsed.replace("select event from", "use std::json; select json::decode(event) from");
+    assert!(!warned(&parsed, to_upstream));
+}
