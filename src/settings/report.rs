@@ -279,8 +279,24 @@ pub(super) fn absolute(value: Value, kind: Kind, folder: &Path) -> Value {
             });
             Value::new(None, ValueKind::Array(paths.collect()))
         }
+        (Kind::Tables(section), ValueKind::Array(items)) => {
+            let tables = items.into_iter().map(|item| match item.kind {
+                ValueKind::Table(table) => absolute_table(table, section, folder),
+                kind => Value::new(None, kind),
+            });
+            Value::new(None, ValueKind::Array(tables.collect()))
+        }
         (_, kind) => Value::new(None, kind),
     }
+}
+
+fn absolute_table(table: Table, section: &Section, folder: &Path) -> Value {
+    let values = table.into_iter().map(|(name, value)| {
+        let key = section.keys().find(|key| key.name == name);
+        let value = key.map_or_else(|| value.clone(), |key| absolute(value.clone(), key.kind, folder));
+        (name, value)
+    });
+    Value::new(None, ValueKind::Table(values.collect()))
 }
 
 /// Whether two values of a key mean the same, such as `"1m"` and `"60s"`.

@@ -232,6 +232,37 @@ fn paths_in_a_report_are_absolute() {
     }
 }
 
+/// Paths in lists and in tables too: the value of each key that is or contains a path is collected from the table of keys.
+#[test]
+fn each_key_with_paths_is_absolute_in_a_report() {
+    fn relative(kind: keys::Kind) -> Option<Value> {
+        match kind {
+            keys::Kind::Path => Some("p".into()),
+            keys::Kind::Paths => Some(vec!["p"].into()),
+            keys::Kind::Tables(section) => {
+                let values =
+                    section.keys().filter_map(|key| Some((key.name.to_owned(), relative(key.kind)?)));
+                let table: layers::Table = values.collect();
+                (!table.is_empty()).then(|| Value::from(vec![Value::from(table)]))
+            }
+            _ => None,
+        }
+    }
+    let mut found = Vec::new();
+    for section in &SECTIONS {
+        for key in section.keys() {
+            let Some(value) = relative(key.kind) else { continue };
+            let shown = report::absolute(value, key.kind, Path::new("/etc/towline")).to_string();
+            let (paths, all) = (shown.matches("/etc/towline/p").count(), shown.matches('p').count());
+            assert_eq!(all, paths, "{}.{}: {shown}", section.name, key.name);
+            found.push(format!("{}.{}", section.name, key.name));
+        }
+    }
+    for expected in ["listener.tls.certificates", "language.module_path", "upstream.tls.ca"] {
+        assert!(found.iter().any(|key| key == expected), "{found:?}");
+    }
+}
+
 #[test]
 fn the_report_of_a_running_process_says_what_waits_for_the_next_start() {
     let text = format!("[server]\nworkers = 4\n[log]\nlevel = \"debug\"\n{MINIMAL}");
