@@ -189,6 +189,9 @@ def count(program, name, rounds, folder, extra):
         environment = {
             "TOWLINE__LISTENER__WS__BIND": f"127.0.0.1:{port}",
             "TOWLINE__UPSTREAM__ECHO__URL": f"ws://127.0.0.1:{server.getsockname()[1]}",
+            # A run with many connections takes longer than the default, and pings would be counted.
+            "TOWLINE__LISTENER__WS__PING_INTERVAL": "never",
+            "TOWLINE__UPSTREAM__ECHO__PING_INTERVAL": "never",
         }
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", *extra, program]
         command += ["run", "--config", os.path.join(HERE, "passthrough.toml")]
