@@ -176,11 +176,9 @@ impl Pool {
         for config in endpoints.iter().filter(|config| new.remove(&config.url).is_some()) {
             self.last_number += 1;
             let mut member = Member::new(config, self.last_number, &self.room);
-            if self
-                .members
-                .iter()
-                .any(|known| known.is_drained_by_operator && known.server.covers(&member.server))
-            {
+            // It may be one that has left with other credentials. One that is still listed keeps its order for itself.
+            let mut left = self.members.iter().filter(|known| !known.is_listed);
+            if left.any(|known| known.is_drained_by_operator && known.server.covers(&member.server)) {
                 member.set_drained(true);
                 drains.listed_again.push(Arc::clone(&member.endpoint));
             }

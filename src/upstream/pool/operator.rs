@@ -386,6 +386,18 @@ mod tests {
     }
 
     #[test]
+    fn a_drain_is_that_of_one_endpoint_of_a_server() {
+        let mut pool = pool(&["ws://a:1@h", "ws://b:1@h", "ws://other"]);
+        drain(&mut pool, "1");
+        let drains = pool.set_endpoints(&configs(&["ws://a:1@h", "ws://b:2@h", "ws://other"]));
+        assert!(drains.listed_again.is_empty(), "{drains:?}");
+        assert_eq!(rows(&pool).last(), Some(&row(4, "ws://b:2@h", false)));
+        let drains = pool.set_endpoints(&configs(&["ws://a:3@h", "ws://b:2@h", "ws://other"]));
+        assert_eq!(drains.listed_again.len(), 1, "{drains:?}");
+        assert_eq!(rows(&pool).last(), Some(&row(5, "ws://a:3@h", true)));
+    }
+
+    #[test]
     fn a_drain_holds_when_the_credentials_change() {
         let mut pool = pool(&["ws://me:old@a/?token=1", "ws://b"]);
         drain(&mut pool, "1");
