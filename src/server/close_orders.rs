@@ -128,7 +128,9 @@ impl CloseOrders {
 
     /// Ends the order in progress. Sessions that it has not closed stay open. `reason` is for the log.
     pub fn end(&self, reason: &str) -> Option<CloseProgress> {
-        let progress = self.order().take()?.progress();
+        let mut order = self.order().take()?;
+        order.note_ended(|id| self.registry.session(id).is_none());
+        let progress = order.progress();
         log_ended(&progress, reason);
         Some(progress)
     }
@@ -218,6 +220,14 @@ impl CloseOrder {
         }
     }
 
+    /// Counts the sessions that have ended otherwise meanwhile.
+    fn note_ended(&mut self, has_ended: impl Fn(SessionId) -> bool) {
+        let before = self.left.len() + self.starting.len();
+        self.left.retain(|id| !has_ended(*id));
+        self.starting.retain(|id| !has_ended(*id));
+        self.ended += before - self.left.len() - self.starting.len();
+    }
+
     fn progress(&self) -> CloseProgress {
         CloseProgress {
             manner: self.manner.clone(),
@@ -273,6 +283,15 @@ mod tests {
         let expected: Vec<_> = (0..100).map(|number| Duration::from_millis(5) * number).collect();
         assert_eq!(times, expected);
         assert_eq!((order.progress().closed, order.progress().left), (100, 0));
+    }
+
+    /// After a drain, it said that they were left open.
+    #[test]
+    fn sessions_that_have_ended_are_not_left() {
+        let mut order = order(10, 1, Instant::now());
+        order.note_ended(|id| id.number < 8);
+        let CloseProgress { matched, ended, left, .. } = order.progress();
+        assert_eq!((matched, ended, left), (10, 8, 2));
     }
 
     #[test]
