@@ -93,6 +93,11 @@ impl SessionFigures {
         add(&self.route.tally);
     }
 
+    /// Whether the session's last log line is written. It has the sums, so what its connections do later is not counted.
+    pub fn is_over(&self) -> bool {
+        self.phase() == SessionPhase::Over
+    }
+
     /// Records the session's state.
     pub fn enter(&self, phase: SessionPhase) {
         self.phase.set(phase as u64);

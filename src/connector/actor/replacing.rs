@@ -27,7 +27,7 @@ impl Connector {
     /// Reports a gap, if the client gets notices. The client gets the notice after the messages that were read before,
     /// and before all later ones.
     pub(super) fn notice(&mut self, gap: Gap) {
-        if gap.missing != Missing::None {
+        if gap.missing != Missing::None && !self.figures.is_over() {
             self.figures.count(|tally| tally.gaps.add(1));
         }
         if self.has_notices {

@@ -169,6 +169,7 @@ impl Session {
 
     /// Counts the end of the session, and reports it to the log and to traces.
     pub(super) fn account_end(&mut self, intent: &CloseIntent) {
+        self.figures.enter(SessionPhase::Over);
         self.figures.closed(intent.cause().side(), intent.to_log().0);
         self.log_end(intent);
         self.trace_end(intent);

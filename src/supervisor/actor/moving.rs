@@ -168,8 +168,10 @@ impl Supervisor {
     /// The attached connector has been released: a move is over.
     pub(super) fn move_released(&mut self, generation: Generation, held: usize) {
         if let Some(place) = self.moving.released() {
-            self.figures.moves.add(1);
-            self.links.figures.count(|tally| tally.moves.add(1));
+            if !self.links.figures.is_over() {
+                self.figures.moves.add(1);
+                self.links.figures.count(|tally| tally.moves.add(1));
+            }
             self.log_move(&place, generation, held);
             place.slot.moved();
         }
