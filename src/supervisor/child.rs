@@ -192,7 +192,7 @@ impl<C: Clone> Child<C> {
 
     /// The failure of events while there is no connection.
     pub fn down(&self) -> Failure {
-        self.down.as_deref().cloned().unwrap_or_else(Failure::not_connected)
+        self.down.as_deref().map_or_else(Failure::not_connected, Failure::while_down)
     }
 
     /// What operators see of the server.
@@ -276,7 +276,7 @@ impl<C: Clone> Child<C> {
         {
             self.policy.was_up(now.saturating_duration_since(since));
         }
-        self.down = Some(Box::new(failure.while_down()));
+        self.down = Some(Box::new(failure.clone()));
         let verdict = self.policy.lost(now, chance);
         self.state = State::Backoff(now + verdict.delay);
         verdict
@@ -445,6 +445,14 @@ mod tests {
         child.lost(&broken(), now, 0.0);
         child.started("b");
         assert_eq!(facts(&child), (true, false, true));
+    }
+
+    #[test]
+    fn operators_see_why_the_connection_was_lost() {
+        let (mut child, now) = (child(Redial::Automatic), Instant::now());
+        child.lost(&broken(), now, 0.0);
+        assert_eq!(child.down(), Failure::not_connected(), "for events");
+        assert_eq!(child.snapshot(now).failure, Some(reply::reason(&broken())));
     }
 
     #[test]
