@@ -69,6 +69,7 @@ const EXCEPTIONS: &[(&str, &str, Adoption)] = &[
     ("route", "session_expiry.", AtOnce),
     ("route", "limits", AtOnce),
     ("route", "log_claims", AtOnce),
+    ("admin", "tap_redact", AtOnce),
     ("admin", "tap", NewSessions),
 ];
 

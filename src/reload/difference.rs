@@ -90,7 +90,9 @@ impl Difference {
         let added = after.values.keys().filter(|key| !before.values.contains_key(*key));
         for key in before.values.keys().chain(added) {
             let (one, other) = (before.values.get(key), after.values.get(key));
-            if one.map(|value| value.digest) == other.map(|value| value.digest) {
+            // An empty table that gets its first keys, or a table that loses its last one: its keys are the change.
+            let is_table = one.is_none() && has_keys(before, key) || other.is_none() && has_keys(after, key);
+            if is_table || one.map(|value| value.digest) == other.map(|value| value.digest) {
                 continue;
             }
             let adoption = adoption::of_key(before.kind, key);
@@ -123,6 +125,12 @@ impl Difference {
             self.changes.push(change);
         }
     }
+}
+
+/// Whether a section has keys below this one: `headers.x-token` below `headers`.
+fn has_keys(section: &EffectiveSection, table: &str) -> bool {
+    let is_below = |key: &String| key.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+    section.values.keys().any(is_below)
 }
 
 fn changed(before: Option<&EffectiveValue>, after: Option<&EffectiveValue>) -> What {
@@ -190,6 +198,16 @@ mod tests {
             ]
         );
         assert!(lines(&before, &before).is_empty());
+    }
+
+    /// It listed `headers: {} → unset` beside the header that is new.
+    #[test]
+    fn the_first_key_of_a_table_is_the_only_change() {
+        let with = MINIMAL.replace("[upstream.echo]", "[upstream.echo]\nheaders = { x-a = \"1\" }");
+        for (before, after) in [(MINIMAL, with.as_str()), (with.as_str(), MINIMAL)] {
+            let difference = lines(before, after);
+            assert!(difference.len() == 1 && difference[0].contains("headers.x-a"), "{difference:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{settings::read::Section, tap::Redaction};
 
-/// The keys that have an effect only with `tap`.
+/// The keys that have an effect only while `tap` is true.
 pub(super) const REDACTION: [&str; 2] = ["tap_redact", "tap_redact_patterns"];
 
 /// Reads what taps mask; `None` if the settings forbid taps.
@@ -24,7 +24,8 @@ pub(super) fn read(section: &Section<'_>) -> Option<Arc<Redaction>> {
                 section.wrong(key, format!("{rule:?} {error}"));
             }
         }
-        if !is_on && section.said(key).is_some() && !section.is_wrong(key) && !section.is_wrong("tap") {
+        // With `tap = false`, the rules wait for taps to be on again.
+        if section.said("tap").is_none() && section.said(key).is_some() && !section.is_wrong(key) {
             section.conflict(key, &["tap"], "has no effect without tap = true");
         }
     }

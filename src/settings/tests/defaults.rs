@@ -6,6 +6,14 @@ fn defaults() -> Settings {
     load(MINIMAL, &[]).unwrap()
 }
 
+/// Who turns taps off at once does not have to remove the rules first.
+#[test]
+fn the_rules_of_taps_may_stay_while_taps_are_off() {
+    let text = format!("[admin]\ntap = false\ntap_redact = [\"email\"]\n{MINIMAL}");
+    let settings = load(&text, &[]).unwrap();
+    assert!(settings.admin.is_some_and(|admin| admin.tap.is_none()));
+}
+
 #[test]
 fn defaults_of_the_process() {
     let settings = defaults();
