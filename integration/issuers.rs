@@ -224,7 +224,7 @@ fn keys_stay_while_the_issuer_is_wrong() {
         (Keys::Silent, "no answer within 5s"),
     ] {
         issuer.set(keys);
-        proxy.wait_log(&format!("keys not fetched *reason=\"{reason}\", the keys stay as they are"));
+        proxy.wait_log(&format!("keys not fetched *reason=\"{reason}\" keys=1"));
         assert_eq!(status(&proxy, &key.token()), 101, "{reason}");
         // After a good answer, the pause after a failure is short again.
         let requests = issuer.requests();

@@ -45,6 +45,7 @@ fn parse(format: &str) -> (String, Line) {
                 line.has_more |= value.matches('{').count() > 1;
             }
             None if word.contains('{') => line.has_more = true,
+            None if !line.fields.is_empty() => panic!("a text behind the fields: {format}"),
             None if line.fields.is_empty() && !line.has_more => words.push(word),
             None => {}
         }
@@ -149,8 +150,8 @@ fn each_field_has_a_meaning() {
 
 #[test]
 fn a_format_string_has_a_text_and_fields() {
-    let (text, line) = parse(&literal("\"a line x={} y={z}{more} \\\n    and the rest\", z"));
+    let (text, line) = parse(&literal("\"a line x={} y={z}{more} \\\n    v=1\", z"));
     assert_eq!((text.as_str(), line.has_more), ("a line", true));
-    assert_eq!(line.fields, ["x", "y"].map(str::to_owned).into());
+    assert_eq!(line.fields, ["v", "x", "y"].map(str::to_owned).into());
     assert_eq!(parse("listening {who} address={}").0, "listening");
 }

@@ -54,6 +54,7 @@ pub async fn run(
     reload::shape(&mut loaded);
     let loaded = Arc::new(loaded);
     let settings = &loaded.settings;
+    log::info!("starting version={} process={}", env!("CARGO_PKG_VERSION"), std::process::id());
     log_warnings(settings);
     let status = Arc::new(Status::default());
     let registry = Registry::new(Arc::clone(&status));
@@ -219,7 +220,7 @@ fn log_listening(who: &str, listening: &Listening) -> io::Result<()> {
         log::info!("listening {who} address={}", socket.local_addr()?);
     }
     for (address, error) in &listening.skipped {
-        log::info!("address skipped {who} address={address}: {error}");
+        log::info!("address skipped {who} address={address} reason={}", Quoted(&error.to_string()));
     }
     Ok(())
 }

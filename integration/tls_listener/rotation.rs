@@ -63,7 +63,8 @@ fn a_wrong_file_changes_nothing_and_is_reported_once() {
     assert_eq!(names(&proxy, "x.test"), "one.test");
 
     std::fs::write(&files.key, "no key").unwrap();
-    let refused = "certificate files refused listener=ws reason=\"tls.certificates[1].key has no unencrypted *stay as they are";
+    let refused =
+        "certificate files refused listener=ws reason=\"tls.certificates[1].key has no unencrypted *";
     proxy.wait_log(refused);
     assert_eq!(names(&proxy, "x.test"), "one.test");
     std::fs::write(&files.key, "no key either").unwrap();

@@ -66,10 +66,7 @@ impl Followed for Keys {
             Err(error) => error,
         };
         if before.as_ref() != Some(&error) {
-            log::error!(
-                "keys refused auth={name} file={file} reason={}, the keys stay as they are",
-                Quoted(&error)
-            );
+            log::error!("keys refused auth={name} file={file} reason={}", Quoted(&error));
         }
         self.refused = Some(error);
         Taken::Refused

@@ -168,9 +168,9 @@ impl Remote {
             }
             Ok(_) => {}
             Err(error) => {
-                let rest = if before.is_some() { ", the keys stay as they are" } else { "" };
+                let kept = before.as_ref().map_or(0, |keys| keys.count());
                 log::error!(
-                    "keys not fetched auth={name} url={url} reason={}{rest}",
+                    "keys not fetched auth={name} url={url} reason={} keys={kept}",
                     Quoted(&error.to_string())
                 );
             }

@@ -51,7 +51,11 @@ pub(super) fn shutdown(hangup: Hangup) -> io::Result<impl Future<Output = ()>> {
             ::log::info!("signal ignored, the process ends already");
         }
         ends.next().await;
-        let _ = log::report("second signal: ended at once");
+        // The commands that only follow a proxy have no log.
+        match ::log::log_enabled!(::log::Level::Info) {
+            true => ::log::info!("second signal, the process ends at once"),
+            false => _ = log::report("second signal, the process ends at once"),
+        }
         log::flush();
         std::process::exit(EXIT_FAILURE.into());
     });

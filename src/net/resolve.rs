@@ -21,6 +21,7 @@ use tokio::{
 #[cfg(doc)]
 use super::names::LOOKUPS_MAX;
 use super::names::{ADDRESSES_MAX, Addresses, LookupError, LookupStep, Names, REFRESHES_MAX};
+use crate::log::Quoted;
 
 /// The signal for the end of a look-up: true when it has ended.
 type Signal = watch::Sender<bool>;
@@ -105,7 +106,8 @@ impl Resolver {
         let thread = thread::Builder::new().name("name look-up".to_owned());
         // If no thread starts, the closure is dropped, and dropping it ends the look-up.
         if let Err(error) = thread.spawn(move || running.run()) {
-            log::warn!("name look-up failed name={name} reason=\"no thread: {error}\"");
+            let reason = format!("no thread: {error}");
+            log::warn!("name look-up failed name={name} reason={}", Quoted(&reason));
         }
     }
 
@@ -113,7 +115,7 @@ impl Resolver {
         let reason = answer.as_ref().err().cloned();
         let ended = self.names().end(name, Instant::now(), answer);
         if let (Some(error), true) = (reason, ended.is_stale) {
-            log::warn!("name look-up failed name={name} reason=\"{error}\", using the last known addresses");
+            log::warn!("name look-up failed name={name} reason={}", Quoted(&error.to_string()));
         }
         if let Some(signal) = ended.signal {
             signal.send_replace(true);

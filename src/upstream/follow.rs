@@ -123,7 +123,7 @@ impl Followed for Endpoints {
                 if before.as_ref() != Some(&error) {
                     let line = error.line.map(|line| format!(":{line}")).unwrap_or_default();
                     log::error!(
-                        "endpoints file refused upstream={name} file={} reason={}, the endpoints stay as they are",
+                        "endpoints file refused upstream={name} file={} reason={}",
                         Quoted(&format!("{path}{line}")),
                         Quoted(&error.text)
                     );
@@ -236,7 +236,7 @@ async fn look_up(
 
 fn warn(upstream: &Shared, name: &str, error: &LookupError) {
     log::warn!(
-        "name look-up failed upstream={} name={name} reason={}, the endpoints stay as they are",
+        "name look-up failed upstream={} name={name} reason={}",
         upstream.settings().name,
         Quoted(&error.to_string())
     );

@@ -77,10 +77,7 @@ impl<S: Load> Followed for Reread<S> {
             (Ok(false), None) => {}
             (Err(FilesRefused(text)), before) => {
                 if before.as_ref() != Some(&text) {
-                    log::error!(
-                        "certificate files refused {owner} reason={}, the certificates stay as they are",
-                        Quoted(&text)
-                    );
+                    log::error!("certificate files refused {owner} reason={}", Quoted(&text));
                 }
                 self.wrong = Some(text);
                 return Taken::Refused;
