@@ -11,8 +11,8 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::operator::{
-    AdminOptions, CloseSessions, Conditions, EndpointName, ListSessions, RenewSession, Sessions,
-    SessionsCommand, Upstreams, UpstreamsCommand,
+    AdminOptions, CloseSessions, Conditions, EndpointName, Events, EventsCommand, ListEvents, ListSessions,
+    RenewSession, Sessions, SessionsCommand, Upstreams, UpstreamsCommand,
 };
 
 /// Exit code of a clean end.
@@ -70,7 +70,8 @@ Examples:
   towline echo
   towline echo --bind 127.0.0.1:9000
 
-Sends every message back unchanged, except `snot`, which it answers with `badger`.";
+Sends each line of a message back as a message, without its newline. It answers the line `snot` with
+`badger`.";
 
 const HEALTH_EXAMPLES: &str = "\
 Examples:
@@ -88,6 +89,14 @@ Examples:
   towline sessions close --claim sub=7 --code 1008 --reason 'access revoked'
 
 The admin server answers at --admin or TOWLINE_ADMIN. Actions need the token of admin.token_file.";
+
+const EVENTS_EXAMPLES: &str = "\
+Examples:
+  towline events show 1:42:7
+  towline events list --session 1:42
+  towline events list --stage upstream --limit 20 --json
+
+The proxy keeps the latest 4096 events that failed, also those of sessions that have ended.";
 
 const UPSTREAMS_EXAMPLES: &str = "\
 Examples:
@@ -109,6 +118,20 @@ Examples:
 
 The same as SIGHUP, and prints what has changed. If the settings are wrong, nothing changes: the problems
 are printed, and the exit code is 78.";
+
+const RELOADS_EXAMPLES: &str = "\
+Examples:
+  towline reloads
+  towline reloads --json
+
+Each reload has its time, who asked for it, and its changes or the problems because of which nothing changed.";
+
+const CONFIGURATION_EXAMPLES: &str = "\
+Examples:
+  towline configuration
+  towline configuration > in-force.toml
+
+Secrets are masked. `towline check` shows what a settings file would put in force.";
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
@@ -182,6 +205,9 @@ pub enum Command {
     /// List, show, close and renew the sessions of a running proxy
     #[command(after_help = SESSIONS_EXAMPLES)]
     Sessions(Sessions),
+    /// List and show the events of a running proxy that failed
+    #[command(after_help = EVENTS_EXAMPLES)]
+    Events(Events),
     /// List the upstreams of a running proxy, and move sessions between their endpoints
     #[command(after_help = UPSTREAMS_EXAMPLES)]
     Upstreams(Upstreams),
@@ -191,6 +217,12 @@ pub enum Command {
     /// Have a running proxy read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(AdminOptions),
+    /// List the latest reloads of a running proxy, the last one first
+    #[command(after_help = RELOADS_EXAMPLES)]
+    Reloads(AdminOptions),
+    /// Print the settings that a running proxy has in force
+    #[command(after_help = CONFIGURATION_EXAMPLES)]
+    Configuration(AdminOptions),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON
     #[command(after_help = EVAL_EXAMPLES)]
     Eval(Eval),

@@ -48,6 +48,45 @@ fn sessions_are_listed_shown_and_closed() {
 }
 
 #[test]
+fn failed_events_are_listed_and_shown() {
+    let upstream = TestUpstream::silent();
+    let (proxy, _) = operated(&upstream);
+    let proxy = proxy.expect_restarts();
+    let _client = failed_once(&proxy, &upstream);
+    let list = output(&proxy, &["events", "list", "--session", "1:0", "--stage", "upstream"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert!(lines[0].starts_with("AT ") && lines[1].contains("Z  1:0:0  upstream  "), "{list}");
+    assert_eq!(lines[2], "1 shown, 1 event kept");
+    let none = output(&proxy, &["events", "list", "--contains", "no such text"]);
+    assert!(none.ends_with("\n0 shown, 0 events kept\n"), "{none}");
+    let json: Value = serde_json::from_str(&output(&proxy, &["events", "list", "--json"])).unwrap();
+    assert_eq!((&json["matched"], &json["events"][0]["id"]), (&json!(1), &json!("1:0:0")));
+    let shown = output(&proxy, &["events", "show", "1:0:0"]);
+    assert!(shown.starts_with("id         1:0:0\nsession    1:0\n"), "{shown}");
+    let unknown = run(&proxy, &["events", "show", "1:0:9"]);
+    assert!(
+        unknown.code == Some(1) && unknown.stderr.contains("event 1:0:9 has not failed"),
+        "{}",
+        unknown.stderr
+    );
+    assert_eq!(run(&proxy, &["events", "list", "--kind", "x"]).code, Some(2));
+}
+
+#[test]
+fn reloads_and_the_settings_in_force_are_shown() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    assert_eq!(output(&proxy, &["reloads"]), "no reload since the start\n");
+    output(&proxy, &["reload"]);
+    let reloads = output(&proxy, &["reloads"]);
+    assert!(reloads.contains("Z by 127.0.0.1:") && reloads.ends_with(": configuration 2\n"), "{reloads}");
+    let settings = output(&proxy, &["configuration"]);
+    assert!(settings.contains("[upstream.echo]"), "{settings}");
+    let json: Value = serde_json::from_str(&output(&proxy, &["configuration", "--json"])).unwrap();
+    assert_eq!(json["configuration"], settings);
+}
+
+#[test]
 fn a_session_is_renewed() {
     let upstream = TestUpstream::echo();
     let tomorrow = UNIX_EPOCH.elapsed().unwrap().as_secs() + 86_400;

@@ -29,3 +29,48 @@ fn idle_connections_shut_nobody_out() {
     last.write(request.as_bytes());
     assert_eq!(last.head().status(), 200);
 }
+
+/// Before, the thread answered all requests that it had read before it read the health check: for seconds.
+#[test]
+fn requests_whose_answers_nobody_reads_do_not_delay_a_health_check() {
+    let upstream = TestUpstream::echo();
+    let (proxy, _) = operated(&upstream);
+    let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", proxy.admin());
+    let many = request.repeat(200);
+    let connect = || {
+        let mut flood = Raw::connect(proxy.admin());
+        flood.write(many.as_bytes());
+        flood
+    };
+    let floods: Vec<_> = (0..64).map(|_| connect()).collect();
+    for _ in 0..10 {
+        assert_eq!(get(proxy.admin(), "/healthz"), (200, "ok\n".to_owned()));
+    }
+    drop(floods);
+}
+
+/// Before, a script that leaks connections shut out the health pages until the connections had timed out.
+#[test]
+fn connections_of_operators_make_room_for_a_health_check() {
+    const CLOSED: &str = "admin connection closed, too many are open";
+    let upstream = TestUpstream::echo();
+    let (proxy, operator) = operated(&upstream);
+    let proxy = proxy.expect(CLOSED);
+    let token = std::fs::read_to_string(token_file()).unwrap();
+    let request = format!(
+        "POST /api/sessions/closing/abort HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: 2\r\n\r\n{{}}",
+        proxy.admin(),
+        token.trim()
+    );
+    let mut leaked = Vec::new();
+    for _ in 0..140 {
+        let mut connection = Raw::connect(proxy.admin());
+        connection.write(request.as_bytes());
+        assert_eq!(connection.head().status(), 202);
+        leaked.push(connection);
+    }
+    proxy.wait_log(CLOSED);
+    assert_eq!(get(proxy.admin(), "/healthz"), (200, "ok\n".to_owned()));
+    assert_eq!(operator.act("/api/sessions/closing/abort").status, 202);
+    drop(leaked);
+}

@@ -81,6 +81,7 @@ fn each_field_of_an_answer_is_described() {
     for (path, real) in [
         ("/api/sessions", "/api/sessions"),
         ("/api/sessions/{id}", "/api/sessions/1:0"),
+        ("/api/events", "/api/events?session=1:0"),
         ("/api/events/{id}", "/api/events/1:0:0"),
         ("/api/upstreams", "/api/upstreams"),
         ("/api/reloads", "/api/reloads"),

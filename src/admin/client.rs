@@ -2,7 +2,9 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
+use actix_http::StatusCode;
 use awc::{Client, ClientRequest, error::SendRequestError};
+use bytes::Bytes;
 use serde_json::Value;
 
 use crate::{auth::Secret, files};
@@ -70,7 +72,20 @@ impl AdminServer {
     /// # Errors
     /// When there is no usable answer.
     pub fn get(&self, path: &str) -> Result<Value, AdminError> {
-        self.run(|client, url| client.get(url + path), None)
+        let answer = self.run(|client, url| client.get(url + path), None)?;
+        self.json(answer)
+    }
+
+    /// Requests a page that is no JSON.
+    ///
+    /// # Errors
+    /// When there is no usable answer.
+    pub fn get_text(&self, path: &str) -> Result<String, AdminError> {
+        let (status, body) = self.run(|client, url| client.get(url + path), None)?;
+        match status.is_success() {
+            true => Ok(String::from_utf8_lossy(&body).into_owned()),
+            false => Err(Self::refusal(status, &self.parsed(status, &body)?)),
+        }
     }
 
     /// Takes an action.
@@ -78,14 +93,15 @@ impl AdminServer {
     /// # Errors
     /// When there is no usable answer, or the server refuses.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, AdminError> {
-        self.run(|client, url| client.post(url + path), Some(body))
+        let answer = self.run(|client, url| client.post(url + path), Some(body))?;
+        self.json(answer)
     }
 
     fn run(
         &self,
         request: impl FnOnce(&Client, String) -> ClientRequest,
         body: Option<&Value>,
-    ) -> Result<Value, AdminError> {
+    ) -> Result<(StatusCode, Bytes), AdminError> {
         let token = self.token()?;
         actix::System::new().block_on(async {
             let client = Client::builder().timeout(TIMEOUT).disable_redirects().finish();
@@ -101,7 +117,7 @@ impl AdminServer {
         })
     }
 
-    async fn answer(&self, sent: awc::SendClientRequest) -> Result<Value, AdminError> {
+    async fn answer(&self, sent: awc::SendClientRequest) -> Result<(StatusCode, Bytes), AdminError> {
         let url = || self.url.clone();
         let mut response = sent.await.map_err(|error| match error {
             SendRequestError::Connect(error) => AdminError::Connect(url(), error.to_string()),
@@ -109,14 +125,23 @@ impl AdminServer {
         })?;
         let status = response.status();
         let body = response.body().limit(ANSWER_BYTES_MAX).await;
-        let body = body.map_err(|error| AdminError::Lost(url(), error.to_string()))?;
-        let foreign = |_| AdminError::Foreign(url(), status.as_u16());
-        let answer: Value = serde_json::from_slice(&body).map_err(foreign)?;
-        let text = || answer["error"].as_str().unwrap_or_default().to_owned();
-        match status.as_u16() {
-            200..=299 => Ok(answer),
-            401 => Err(AdminError::Unauthorized(text())),
-            status => Err(AdminError::Refused(status, text())),
+        Ok((status, body.map_err(|error| AdminError::Lost(url(), error.to_string()))?))
+    }
+
+    fn json(&self, (status, body): (StatusCode, Bytes)) -> Result<Value, AdminError> {
+        let answer = self.parsed(status, &body)?;
+        if status.is_success() { Ok(answer) } else { Err(Self::refusal(status, &answer)) }
+    }
+
+    fn parsed(&self, status: StatusCode, body: &[u8]) -> Result<Value, AdminError> {
+        serde_json::from_slice(body).map_err(|_| AdminError::Foreign(self.url.clone(), status.as_u16()))
+    }
+
+    fn refusal(status: StatusCode, answer: &Value) -> AdminError {
+        let text = answer["error"].as_str().unwrap_or_default().to_owned();
+        match status {
+            StatusCode::UNAUTHORIZED => AdminError::Unauthorized(text),
+            status => AdminError::Refused(status.as_u16(), text),
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Everybody who reaches the address can open connections and send nothing. So above [`OPEN_MAX`] a new connection
 //! closes an open one: idle ones first, those of the address that has the most, the oldest of them. So a request is answered
-//! unless as many connections are opened meanwhile. Connections of operators and viewers stay: a request has shown the token, or the feed has given
-//! it one of its seats.
+//! unless as many connections are opened meanwhile. Connections of operators, which have shown the token, go only when
+//! there are no others. Readers of the feed and of taps stay, and their number is limited. So there is always room for a
+//! health check.
 
 use std::{
     any::Any,
@@ -52,7 +53,19 @@ struct Table<S> {
 struct Entry<S> {
     socket: S,
     peer: IpAddr,
+    holder: Holder,
     usage: Usage,
+}
+
+/// Whom a connection belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Holder {
+    /// Somebody who has not shown the token.
+    Anyone,
+    /// An operator: a request has shown the token.
+    Operator,
+    /// A viewer of the feed or a reader of a tap.
+    Reader,
 }
 
 /// What a connection is used for.
@@ -62,8 +75,6 @@ enum Usage {
     Idle,
     /// A request is served.
     Request,
-    /// It belongs to an operator or to a viewer.
-    Kept,
 }
 
 /// A connection, in the extensions of its requests. Dropping it removes the entry.
@@ -94,10 +105,10 @@ pub(super) async fn track(
     next.call(request).await
 }
 
-/// Keeps the connection of a request for as long as it is open.
-pub(super) fn keep(request: &HttpRequest) {
+/// Notes whom the connection of a request belongs to, for as long as it is open.
+pub(super) fn keep(request: &HttpRequest, holder: Holder) {
     if let Some(connection) = request.conn_data::<Arc<Connection>>() {
-        connection.note(Usage::Kept);
+        connection.connections.table().belongs(connection.number, holder);
     }
 }
 
@@ -169,27 +180,34 @@ impl<S> Table<S> {
         let closed = closed.and_then(|number| self.open.remove(&number));
         let number = self.next;
         self.next += 1;
-        self.open.insert(number, Entry { socket, peer, usage: Usage::Idle });
+        self.open.insert(number, Entry { socket, peer, holder: Holder::Anyone, usage: Usage::Idle });
         (number, closed)
     }
 
-    /// The connection that makes room for another one; `None` if all are kept.
+    /// The connection that makes room for another one; `None` if all are those of readers.
     fn least_useful(&self) -> Option<u64> {
         let mut by_address = HashMap::<IpAddr, usize>::new();
         for entry in self.open.values() {
             *by_address.entry(entry.peer).or_default() += 1;
         }
-        let closable = self.open.iter().filter(|(_, entry)| entry.usage != Usage::Kept);
+        let closable = self.open.iter().filter(|(_, entry)| entry.holder != Holder::Reader);
         let order = |(number, entry): &(&u64, &Entry<S>)| {
-            (entry.usage, Reverse(by_address.get(&entry.peer).copied()), **number)
+            (entry.holder, entry.usage, Reverse(by_address.get(&entry.peer).copied()), **number)
         };
         closable.min_by_key(order).map(|(number, _)| *number)
     }
 
-    /// Notes what a connection is used for. One that is kept remains so.
+    /// Notes what a connection is used for.
     fn note(&mut self, connection: u64, usage: Usage) {
-        if let Some(entry) = self.open.get_mut(&connection).filter(|entry| entry.usage != Usage::Kept) {
+        if let Some(entry) = self.open.get_mut(&connection) {
             entry.usage = usage;
+        }
+    }
+
+    /// Notes whom a connection belongs to. That of a reader remains so.
+    fn belongs(&mut self, connection: u64, holder: Holder) {
+        if let Some(entry) = self.open.get_mut(&connection) {
+            entry.holder = entry.holder.max(holder);
         }
     }
 }
@@ -240,20 +258,37 @@ mod tests {
     }
 
     #[test]
-    fn idle_ones_go_before_requests_and_kept_ones_stay() {
+    fn idle_ones_go_before_requests_and_readers_stay() {
         let (mut table, numbers) = full(address(1));
-        table.note(numbers[0], Usage::Kept);
-        table.note(numbers[0], Usage::Idle);
+        table.belongs(numbers[0], Holder::Reader);
+        table.belongs(numbers[0], Holder::Operator);
         table.note(numbers[1], Usage::Request);
+        table.belongs(numbers[2], Holder::Operator);
         for _ in 0..2 * OPEN_MAX {
             table.enter((), address(1));
         }
-        assert!(is_open(&table, numbers[0]) && is_open(&table, numbers[1]) && !is_open(&table, numbers[2]));
+        assert!(numbers[..3].iter().all(|number| is_open(&table, *number)) && !is_open(&table, numbers[3]));
         table.note(numbers[1], Usage::Idle);
         table.enter((), address(1));
-        assert!(is_open(&table, numbers[0]) && !is_open(&table, numbers[1]));
-        table.open.values_mut().for_each(|entry| entry.usage = Usage::Kept);
+        assert!(is_open(&table, numbers[0]) && !is_open(&table, numbers[1]) && is_open(&table, numbers[2]));
+        table.open.values_mut().for_each(|entry| entry.holder = Holder::Reader);
         let (_, closed) = table.enter((), address(1));
-        assert!(closed.is_none(), "operators have priority");
+        assert!(closed.is_none(), "readers have priority");
+    }
+
+    /// They shut out the health pages for as long as they were idle.
+    #[test]
+    fn operators_make_room_for_a_health_check() {
+        let (mut table, numbers) = full(address(1));
+        numbers.iter().for_each(|number| table.belongs(*number, Holder::Operator));
+        table.note(numbers[0], Usage::Request);
+        let (health, closed) = table.enter((), address(2));
+        assert!(closed.is_some() && is_open(&table, health));
+        assert!(is_open(&table, numbers[0]) && !is_open(&table, numbers[1]), "an action goes last");
+        table.enter((), address(2));
+        assert!(
+            !is_open(&table, health) && is_open(&table, numbers[2]),
+            "an operator is not shut out either"
+        );
     }
 }

@@ -6,12 +6,15 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{
         StatusCode,
-        header::{ALLOW, WWW_AUTHENTICATE},
+        header::{ALLOW, ContentType, WWW_AUTHENTICATE},
     },
 };
 use serde_json::json;
 
-use super::access::{Denied, challenge};
+use super::{
+    access::{Denied, challenge},
+    answer,
+};
 
 /// An answer other than success.
 #[derive(Debug)]
@@ -85,6 +88,6 @@ impl ResponseError for ApiError {
             }
             ErrorKind::Method(allowed) => _ = response.insert_header((ALLOW, allowed)),
         }
-        response.json(json!({ "error": self.text }))
+        response.content_type(ContentType::json()).body(answer::text(&json!({ "error": self.text })))
     }
 }

@@ -33,7 +33,12 @@ use self::{
     state::FeedState,
     viewer::{MESSAGE_MAX, Viewer},
 };
-use super::{AdminState, connections, error::ApiError, routes::page};
+use super::{
+    AdminState,
+    connections::{self, Holder},
+    error::ApiError,
+    routes::page,
+};
 
 /// Number of viewers at a time.
 const VIEWERS_MAX: usize = 16;
@@ -78,7 +83,7 @@ async fn open(
         let words = format!("the feed has {VIEWERS_MAX} viewers already");
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, words).into());
     };
-    connections::keep(&request);
+    connections::keep(&request, Holder::Reader);
     let (viewer, payload) = Viewer::new(Arc::clone(&admin.feed), seat, payload);
     WsResponseBuilder::new(viewer, &request, payload).frame_size(MESSAGE_MAX).start()
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::{
     AdminState,
     access::{self, Denied},
-    connections,
+    connections::{self, Holder},
     error::ApiError,
     routes::ANSWER_TIME,
 };
@@ -38,6 +38,7 @@ pub(super) async fn check(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let state = request.extract::<web::Data<AdminState>>().await?;
+    state.turns.wait().await;
     let is_action = !matches!(*request.method(), Method::GET | Method::HEAD);
     let allowed = match access::check_site(request.headers(), &state.settings.allowed_hosts) {
         Ok(()) if is_action => check_token(request.request(), &state).await,
@@ -65,7 +66,7 @@ pub(crate) async fn check_token(request: &HttpRequest, state: &AdminState) -> Re
         Denied::Unreadable
     })?;
     access::check_token(given, &token)?;
-    connections::keep(request);
+    connections::keep(request, Holder::Operator);
     Ok(())
 }
 

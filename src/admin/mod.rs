@@ -10,9 +10,10 @@
 //! |---|---|
 //! | `server` | the sockets and the limits on connections |
 //! | `connections` | the open connections, and which one makes room for another |
+//! | `turns` | the order in which requests begin: health pages before all others |
 //! | `access` | who may use the server, as pure checks; `guard` applies them |
 //! | `routes` | the list of pages, and the limits on requests |
-//! | `error` | errors as JSON |
+//! | `answer`, `error` | answers and errors as JSON |
 //! | `health` | `/healthz` and `/readyz` |
 //! | `api` | the pages below `/api` |
 //! | `page` | the live page at `/` |
@@ -21,6 +22,7 @@
 //! | `client` | a client of the server, for commands |
 
 pub mod access;
+mod answer;
 mod api;
 mod client;
 mod connections;
@@ -32,6 +34,7 @@ mod page;
 mod reloads;
 mod routes;
 mod server;
+mod turns;
 
 use std::sync::Arc;
 
@@ -56,6 +59,7 @@ pub struct AdminState {
     /// The section `[admin]`.
     settings: settings::Admin,
     refusals: guard::Refusals,
+    turns: turns::Turns,
     feed: Arc<feed::Feed>,
     /// Slots for questions to sessions.
     questions: Semaphore,
@@ -72,6 +76,7 @@ impl AdminState {
             reloads: reloads.clone(),
             settings,
             refusals: guard::Refusals::default(),
+            turns: turns::Turns::new(),
             feed: feed::Feed::new(),
             questions: Semaphore::new(QUESTIONS_MAX),
         }

@@ -37,6 +37,10 @@ const CLOSING_TIME: Duration = Duration::from_secs(1);
 /// How long a peer may read nothing of an answer.
 const STALL_TIME: Duration = Duration::from_secs(30);
 
+/// Maximum number of bytes of answers that the kernel keeps for a connection. Without it, the kernel may take megabytes
+/// for a peer that reads nothing, so that the server answers many requests in vain.
+const SEND_BUFFER: usize = 128 * 1024;
+
 /// Opens a socket for each address of `admin.bind`. If the address is in use and is only the default, a free
 /// port is used instead.
 ///
@@ -96,8 +100,9 @@ pub fn serve(sockets: Vec<TcpListener>, state: AdminState) -> io::Result<Server>
         .client_disconnect_timeout(CLOSING_TIME)
         .disable_signals();
     for socket in sockets {
-        // The sockets of connections inherit it.
+        // The sockets of connections inherit the options.
         SockRef::from(&socket).set_tcp_user_timeout(Some(STALL_TIME))?;
+        SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
         server = server.listen(socket)?;
     }
     Ok(server.run())

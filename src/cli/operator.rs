@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
+use crate::failure::{FailureKind, FailureLocation};
+
 /// The keys by which sessions are sorted.
 const SORTS: [&str; 10] =
     ["id", "age", "active", "received", "sent", "bytes", "unsettled", "errored", "restarts", "gaps"];
@@ -133,6 +135,50 @@ pub struct CloseSessions {
     /// Sessions that are closed per second [default: 200]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
+}
+
+/// The options of `towline events`.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct Events {
+    /// How to reach the admin server.
+    #[command(flatten)]
+    pub admin: AdminOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+/// The subcommands of `towline events`.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum EventsCommand {
+    /// List the latest events that failed, the last one first
+    List(ListEvents),
+    /// Show why one event failed
+    Show {
+        /// The id of the event, such as 1:42:7: the `event_id` of an error reply
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// The options of `towline events list`. All conditions that are given must hold.
+#[derive(Debug, Args, PartialEq, Eq)]
+pub struct ListEvents {
+    /// Events of this session, such as 1:42; it may have ended
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Events whose failure this side caused
+    #[arg(long, value_name = "SIDE", value_parser = FailureLocation::ALL.map(FailureLocation::label))]
+    pub stage: Option<String>,
+    /// Events with this kind of failure
+    #[arg(long, value_name = "KIND", value_parser = FailureKind::LABELS)]
+    pub kind: Option<String>,
+    /// Events with this text in their reason
+    #[arg(long, value_name = "TEXT")]
+    pub contains: Option<String>,
+    /// At most this many, up to 1000
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
 }
 
 /// The options of `towline upstreams`.

@@ -20,10 +20,12 @@ pub(super) fn check(options: &Check) -> Result<(), CommandError> {
         return Err(CommandError::Warnings(warnings.join("\n\n")));
     }
     for warning in &warnings {
-        writeln!(io::stderr(), "{warning}\n")?;
+        // The lines of a program are a paragraph.
+        let end = if warning.contains('\n') { "\n" } else { "" };
+        writeln!(io::stderr(), "{warning}{end}")?;
     }
     if let Some(filter) = rust_log.filter(|filter| log::environment_warning(filter).is_none()) {
-        writeln!(io::stderr(), "note: RUST_LOG = {filter:?} replaces log.level\n")?;
+        writeln!(io::stderr(), "note: RUST_LOG = {filter:?} replaces log.level")?;
     }
     let extent = if options.changed { Extent::Changed } else { Extent::All };
     Ok(print(&settings::report(&layers, extent))?)

@@ -3,14 +3,14 @@
 use std::{fs, future::poll_fn, pin::Pin, time::Duration};
 
 use actix_http::StatusCode;
-use awc::Client;
+use awc::{Client, error::SendRequestError};
 use futures_core::Stream;
 use ring::digest;
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{CommandError, error::named};
-use crate::cli::Access;
+use crate::{admin::AdminError, cli::Access};
 
 /// Time limit until an answer begins.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
@@ -61,7 +61,12 @@ impl AdminServer {
         }
         let answered = timeout(ANSWER_TIME, request.send()).await;
         let response = answered.map_err(|_| failed("no answer within 10s".to_owned()))?;
-        let response = response.map_err(|error| failed(error.to_string()))?;
+        let response = response.map_err(|error| match error {
+            SendRequestError::Connect(error) => {
+                CommandError::Admin(AdminError::Connect(self.url.clone(), error.to_string()))
+            }
+            error => failed(error.to_string()),
+        })?;
         let status = response.status();
         let mut lines = Lines { response, rest: Vec::new() };
         if status == StatusCode::OK {

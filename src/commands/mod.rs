@@ -1,17 +1,20 @@
 //! The commands of the program, one module for each.
 
 mod check;
+mod configuration;
 mod demo;
 mod drain;
 mod echo;
 mod error;
 mod eval;
+mod events;
 mod fmt;
 mod follow;
 mod generate;
 mod health;
 mod init;
 mod reload;
+mod reloads;
 mod replay;
 mod run;
 mod sessions;
@@ -45,9 +48,12 @@ pub fn execute(command: Command) -> ExitCode {
         Command::Tap(options) => tap::tap(&options),
         Command::Replay(options) => replay::replay(&options),
         Command::Sessions(options) => sessions::sessions(&options),
+        Command::Events(options) => events::events(&options),
         Command::Upstreams(options) => upstreams::upstreams(&options),
         Command::Drain(options) => drain::drain(&options),
         Command::Reload(options) => reload::reload(&options),
+        Command::Reloads(options) => reloads::reloads(&options),
+        Command::Configuration(options) => configuration::configuration(&options),
         Command::Eval(options) => eval::eval(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Completions(options) => generate::completions(options.shell),

@@ -20,8 +20,17 @@ pub(super) fn reload(options: &AdminOptions) -> Result<(), CommandError> {
     show(options, &answer, text)
 }
 
-/// One line for each change, and the number of the configuration in force.
+/// The changes, and the number of the configuration in force.
 fn text(answer: &Value) -> String {
+    let mut text = changes(answer);
+    if text.is_empty() {
+        text += "the settings are the same\n";
+    }
+    text + &format!("configuration {} is in force\n", answer["configuration"])
+}
+
+/// One line for each change, and one with the number of those that are left out.
+pub(super) fn changes(reload: &Value) -> String {
     let value = |value: &Value| value.as_str().unwrap_or("unset").to_owned();
     let line = |change: &Value| {
         let (name, effect) = (value(&change["name"]), value(&change["effect"]));
@@ -32,14 +41,10 @@ fn text(answer: &Value) -> String {
             }
         }
     };
-    let changes = answer["changes"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut text: String = changes.iter().map(line).collect();
-    match answer["left_out"].as_u64() {
-        None | Some(0) => {}
-        Some(count) => text += &format!("{count} more\n"),
+    let changes = reload["changes"].as_array().map_or(&[][..], Vec::as_slice);
+    let text: String = changes.iter().map(line).collect();
+    match reload["left_out"].as_u64() {
+        None | Some(0) => text,
+        Some(count) => format!("{text}{count} more\n"),
     }
-    if changes.is_empty() {
-        text += "the settings are the same\n";
-    }
-    text + &format!("configuration {} is in force\n", answer["configuration"])
 }

@@ -1,7 +1,5 @@
 //! The command `towline sessions`.
 
-use std::time::{Duration, UNIX_EPOCH};
-
 use serde_json::{Map, Value, json};
 use url::form_urlencoded::Serializer;
 
@@ -208,9 +206,7 @@ fn text_of_abort(answer: &Value) -> String {
 }
 
 fn text_of_renewal(answer: &Value) -> String {
-    let expires = Duration::from_secs(answer["expires"].as_u64().unwrap_or_default());
-    let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + expires);
-    format!("the credential of the client expires at {at}\n")
+    format!("the credential of the client expires at {}\n", text(&answer["expires"]))
 }
 
 #[cfg(test)]

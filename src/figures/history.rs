@@ -1,6 +1,7 @@
 //! What has happened to sessions: the latest events that failed, and the latest changes of each session.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -100,6 +101,16 @@ impl FailureLog {
         lock(self.part(id)).kept.iter().find(|event| event.id == id).cloned()
     }
 
+    /// The kept events that fit, latest first.
+    pub fn pick(&self, fits: impl Fn(&FailedEvent) -> bool) -> Vec<FailedEvent> {
+        let mut found = Vec::new();
+        for part in &self.parts {
+            found.extend(lock(part).kept.iter().rev().filter(|event| fits(event)).cloned());
+        }
+        found.sort_by_key(|event| Reverse(event.at));
+        found
+    }
+
     /// The events that failed since the last call with this cursor. They are counted, so that a clock that is set back
     /// hides none.
     pub fn news(&self, cursor: &mut FailureCursor) -> NewFailures {
@@ -112,7 +123,7 @@ impl FailureLog {
             news.events.extend(part.kept.iter().rev().take(kept as usize).cloned());
             *seen = part.added;
         }
-        news.events.sort_by_key(|event| std::cmp::Reverse(event.at));
+        news.events.sort_by_key(|event| Reverse(event.at));
         news
     }
 
@@ -204,6 +215,22 @@ mod tests {
             [(3, 43), (3, 44), (3, 299), (4, 299)].map(|(s, e)| found(s, e)),
             [false, true, true, false]
         );
+    }
+
+    #[test]
+    fn the_events_that_fit_are_listed_the_latest_one_first() {
+        let log = FailureLog::default();
+        let at = |stream, event: u64| FailedEvent {
+            at: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(event),
+            ..failed(stream, event)
+        };
+        for event in 0..300 {
+            log.add(at(1 + event % 2, event));
+        }
+        let found = log.pick(|event| event.id.stream == 2);
+        let numbers: Vec<_> = found.iter().map(|event| event.id.event.0).collect();
+        assert_eq!(numbers, (0..150).rev().map(|number| 2 * number + 1).collect::<Vec<_>>());
+        assert_eq!(log.pick(|_| true).len(), 300);
     }
 
     /// The clock of the day may be set back, and several events may fail at the same time.

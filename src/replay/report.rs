@@ -47,8 +47,10 @@ impl Report {
     pub fn table(&self) -> String {
         let Self { sessions, sent, received, differences } = self;
         let mut text = format!(
-            "{sessions} sessions, {sent} messages sent, {received} received, {} differences\n",
-            differences.len()
+            "{}, {} sent, {received} received, {}\n",
+            counted(*sessions, "session"),
+            counted(*sent, "message"),
+            counted(differences.len(), "difference")
         );
         if differences.is_empty() {
             return text;
@@ -100,6 +102,11 @@ impl Report {
     }
 }
 
+/// A number with what it counts: `1 session`, `2 sessions`.
+fn counted(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{number} {one}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,7 +130,7 @@ mod tests {
     fn the_table_lists_differences_in_columns() {
         assert_eq!(
             report(1).table(),
-            "1 sessions, 3 messages sent, 2 received, 1 differences\n\
+            "1 session, 3 messages sent, 2 received, 1 difference\n\
              EVENT  DIFFERENCE  RECORDED         REPLAYED\n\
              1:0:0  content     answered: hello  answered: hi\n"
         );

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::actions::log_action;
-use crate::admin::{AdminState, error::ApiError, routes::action};
+use crate::admin::{AdminState, answer, error::ApiError, routes::action};
 
 /// How long the answer to the order has before the process begins to end.
 const ANSWERING_TIME: Duration = Duration::from_millis(100);
@@ -30,5 +30,5 @@ async fn drain(state: web::Data<AdminState>, request: HttpRequest) -> Result<Htt
         sleep(ANSWERING_TIME).await;
         state.server.shutdown.notify_one();
     });
-    Ok(HttpResponse::Accepted().json(json!({ "sessions": sessions })))
+    Ok(answer::accepted(&json!({ "sessions": sessions })))
 }

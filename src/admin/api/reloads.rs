@@ -1,14 +1,16 @@
 //! `/api/reload`, `/api/reloads` and `/api/configuration`: the settings of the running process.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
-use serde_json::json;
+use std::time::{Duration, UNIX_EPOCH};
 
-use super::actions::log_action;
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
+use serde_json::{Value, json};
+
+use super::{actions::log_action, sessions::time};
 use crate::{
     admin::{
-        AdminState,
+        AdminState, answer,
         error::ApiError,
-        reloads,
+        reloads::{self, ReloadView},
         routes::{action, page},
     },
     reload::{By, CHANGES_MAX, HISTORY_MAX, NotServed},
@@ -34,7 +36,7 @@ async fn reload(state: web::Data<AdminState>, request: HttpRequest) -> Result<Ht
     let record = state.reloads.reload(By::Admin(peer)).await.map_err(not_served)?;
     let view = reloads::reload(&record, CHANGES_MAX);
     match record.is_done() {
-        true => Ok(HttpResponse::Ok().json(view)),
+        true => Ok(answer::ok(&row(&view))),
         false => {
             let text = format!("nothing has changed:\n{}", view.problems.join("\n"));
             Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, text))
@@ -45,7 +47,22 @@ async fn reload(state: web::Data<AdminState>, request: HttpRequest) -> Result<Ht
 /// The latest reloads, the last one first.
 async fn list(state: web::Data<AdminState>) -> HttpResponse {
     let reloads = reloads::reloads(&state.reloads, HISTORY_MAX, CHANGES_MAX);
-    HttpResponse::Ok().json(json!({ "reloads": reloads }))
+    let reloads: Vec<_> = reloads.iter().map(row).collect();
+    answer::ok(&json!({ "reloads": reloads }))
+}
+
+/// A reload as JSON.
+fn row(view: &ReloadView) -> Value {
+    let ReloadView { number, at, by, configuration, changes, problems, left_out } = view;
+    json!({
+        "number": number,
+        "at": time(UNIX_EPOCH + Duration::from_millis(*at)),
+        "by": by,
+        "configuration": configuration,
+        "changes": changes,
+        "problems": problems,
+        "left_out": left_out,
+    })
 }
 
 /// The settings in force, as TOML with secrets masked.

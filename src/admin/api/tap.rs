@@ -20,7 +20,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, interval, sleep}
 
 use super::names;
 use crate::{
-    admin::{AdminState, error::ApiError, guard},
+    admin::{
+        AdminState,
+        connections::{self, Holder},
+        error::ApiError,
+        guard,
+    },
     listener::ServerState,
     server::SessionId,
     tap::{TapReader, TapRequest},
@@ -66,6 +71,7 @@ pub(super) async fn tap(
     let has_payloads = wanted.payload.is_some();
     let reader = state.server.taps.open(wanted, Arc::clone(redaction));
     let reader = reader.map_err(|error| ApiError::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()))?;
+    connections::keep(&request, Holder::Reader);
     let peer = request.peer_addr().map_or_else(String::new, |peer| peer.to_string());
     log::info!("admin action=tap peer={peer} payload={has_payloads}");
     let mut alive = interval(ALIVE);

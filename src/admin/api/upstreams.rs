@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     admin::{
-        AdminState,
+        AdminState, answer,
         error::ApiError,
         feed::Feed,
         routes::{action, page},
@@ -65,7 +65,7 @@ async fn list(state: web::Data<AdminState>) -> HttpResponse {
     let upstreams: BTreeMap<_, _> =
         configuration.upstreams().map(|upstream| (upstream.settings().name.as_str(), upstream)).collect();
     let rows: Vec<_> = upstreams.iter().map(|(name, upstream)| row(name, upstream, &state.feed)).collect();
-    HttpResponse::Ok().json(json!({ "upstreams": rows }))
+    answer::ok(&json!({ "upstreams": rows }))
 }
 
 fn row(name: &str, upstream: &Upstream, feed: &Feed) -> Value {
@@ -161,8 +161,8 @@ impl From<OrderError> for ApiError {
 
 fn check(rate: Option<u32>) -> Result<Option<u32>, ApiError> {
     match rate {
-        Some(0) | Some(RATE_MAX..) => {
-            Err(ApiError::invalid(format!("rate: takes 1 to {} moves a second", RATE_MAX - 1)))
+        Some(rate) if !(1..=RATE_MAX).contains(&rate) => {
+            Err(ApiError::invalid(format!("rate: takes 1 to {RATE_MAX} moves a second")))
         }
         rate => Ok(rate),
     }
@@ -186,14 +186,14 @@ async fn drain(order: Order) -> Result<HttpResponse, ApiError> {
     let rate = check(rate)?;
     let usable = named.upstream.drain_endpoint(&named.endpoint, rate)?;
     named.log("drain", &text_of(rate));
-    Ok(accepted(json!({ "usable": usable })))
+    Ok(answer::accepted(&json!({ "usable": usable })))
 }
 
 async fn undrain(order: Order) -> Result<HttpResponse, ApiError> {
     let (Plain {}, named) = read(order).await?;
     let undrained = named.upstream.undrain_endpoint(&named.endpoint)?;
     named.log("undrain", "");
-    Ok(accepted(json!({ "listed": undrained == Undrained::InUse })))
+    Ok(answer::accepted(&json!({ "listed": undrained == Undrained::InUse })))
 }
 
 async fn move_sessions(order: Order) -> Result<HttpResponse, ApiError> {
@@ -201,16 +201,12 @@ async fn move_sessions(order: Order) -> Result<HttpResponse, ApiError> {
     let rate = check(rate)?;
     let sessions = named.upstream.move_from(&named.endpoint, count.unwrap_or(usize::MAX), rate)?;
     named.log("move", &format!("sessions={sessions} {}", text_of(rate)));
-    Ok(accepted(json!({ "sessions": sessions })))
+    Ok(answer::accepted(&json!({ "sessions": sessions })))
 }
 
 async fn abort(order: Order) -> Result<HttpResponse, ApiError> {
     let (Plain {}, named) = read(order).await?;
     let sessions = named.upstream.abort_moves(&named.endpoint)?;
     named.log("abort", &format!("sessions={sessions}"));
-    Ok(accepted(json!({ "sessions": sessions })))
-}
-
-fn accepted(answer: Value) -> HttpResponse {
-    HttpResponse::Accepted().json(answer)
+    Ok(answer::accepted(&json!({ "sessions": sessions })))
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     admin::{
-        AdminState,
+        AdminState, answer,
         api::actions::{Plain, body, log_action, object},
         error::ApiError,
     },
@@ -85,7 +85,7 @@ pub(super) async fn close_one(
     let detail = format!("code={} reason={}", frame.code, frame.reason);
     log_action(&request, "close", &info.id.to_string(), &detail);
     control.notify(Control::Close(frame));
-    Ok(HttpResponse::Accepted().json(json!({ "matched": 1 })))
+    Ok(answer::accepted(&json!({ "matched": 1 })))
 }
 
 /// Orders to close many sessions, at a pace. The answer comes before the last one is closed.
@@ -112,13 +112,13 @@ pub(super) async fn close_many(
     given.map_err(|error| ApiError::new(StatusCode::CONFLICT, error.to_string()))?;
     log_action(&request, "close", "sessions", &detail);
     let seconds = matched as f64 / f64::from(rate);
-    Ok(HttpResponse::Accepted().json(json!({ "matched": matched, "seconds": seconds })))
+    Ok(answer::accepted(&json!({ "matched": matched, "seconds": seconds })))
 }
 
 /// Shows the order in progress.
 pub(super) async fn show(state: web::Data<AdminState>) -> HttpResponse {
     let order = state.server.close_orders.progress().as_ref().map(row);
-    HttpResponse::Ok().json(json!({ "order": order }))
+    answer::ok(&json!({ "order": order }))
 }
 
 /// Calls off the order in progress. The sessions that it has not closed stay open.
@@ -130,7 +130,7 @@ pub(super) async fn abort(
     let Plain {} = body(payload).await?;
     let left = state.server.close_orders.end("aborted").map_or(0, |progress| progress.left);
     log_action(&request, "abort", "sessions", &format!("sessions={left}"));
-    Ok(HttpResponse::Accepted().json(json!({ "sessions": left })))
+    Ok(answer::accepted(&json!({ "sessions": left })))
 }
 
 fn row(progress: &CloseProgress) -> Value {

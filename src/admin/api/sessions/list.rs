@@ -14,7 +14,7 @@ use super::{
     time,
 };
 use crate::{
-    admin::{AdminState, error::ApiError},
+    admin::{AdminState, answer, error::ApiError},
     figures::{SessionTotals, TrafficTotals},
     server::{SessionInfo, Stage},
 };
@@ -106,8 +106,7 @@ pub(super) async fn list(
     let page = found.iter().skip(offset).take(limit);
     let rows: Vec<_> = page.map(|(_, _, info, stage)| Value::Object(row(info, *stage))).collect();
     let total = registry.status().live();
-    Ok(HttpResponse::Ok()
-        .json(json!({ "total": total, "matched": matched, "offset": offset, "sessions": rows })))
+    Ok(answer::ok(&json!({ "total": total, "matched": matched, "offset": offset, "sessions": rows })))
 }
 
 /// What is known of a session without its help.

@@ -6,10 +6,13 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::show::{NO_ANSWER, ask, find_running};
+use super::{
+    show::{NO_ANSWER, ask, find_running},
+    time_of,
+};
 use crate::{
     admin::{
-        AdminState,
+        AdminState, answer,
         api::actions::{body, log_action},
         error::ApiError,
     },
@@ -51,7 +54,7 @@ pub(super) async fn renew(
     match ask(&state, &control, extend).await? {
         Some(Ok(())) => {
             log_action(&request, "renew", &info.id.to_string(), &detail);
-            Ok(HttpResponse::Ok().json(json!({ "expires": expires })))
+            Ok(answer::ok(&json!({ "expires": time_of(expires) })))
         }
         Some(Err(error)) => Err(ApiError::new(StatusCode::CONFLICT, error.to_string())),
         None => Err(ApiError::new(StatusCode::GATEWAY_TIMEOUT, NO_ANSWER)),

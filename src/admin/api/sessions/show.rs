@@ -6,9 +6,9 @@ use actix_web::{HttpResponse, http::StatusCode, web};
 use serde_json::{Map, Value, json};
 use tokio::{sync::oneshot, time::timeout};
 
-use super::{list::row, time};
+use super::{list::row, time, time_of};
 use crate::{
-    admin::{AdminState, api::events::failed, error::ApiError},
+    admin::{AdminState, answer, api::events::failed, error::ApiError},
     figures::{Change, ServerSnapshot, SessionPhase, Snapshot},
     flow::Edge,
     server::{SessionId, SessionInfo, SessionState, Stage},
@@ -36,14 +36,14 @@ pub(super) async fn show(
     let mut session = row(&info, stage);
     add_history(&mut session, &info);
     match answer {
-        None => Ok(HttpResponse::Ok().json(session)),
+        None => Ok(answer::ok(&Value::Object(session))),
         Some(Some(snapshot)) => {
             add_snapshot(&mut session, snapshot);
-            Ok(HttpResponse::Ok().json(session))
+            Ok(answer::ok(&Value::Object(session)))
         }
         Some(None) => {
             session.insert("error".to_owned(), NO_ANSWER.into());
-            Ok(HttpResponse::GatewayTimeout().json(session))
+            Ok(answer::json(StatusCode::GATEWAY_TIMEOUT, &Value::Object(session)))
         }
     }
 }
@@ -103,7 +103,7 @@ fn add_snapshot(session: &mut Map<String, Value>, snapshot: Snapshot) {
         "claims".to_owned(),
         claims.into_iter().map(|(name, value)| (name, value.into())).collect::<Map<_, _>>().into(),
     );
-    session.insert("expires".to_owned(), expires.into());
+    session.insert("expires".to_owned(), expires.map(time_of).into());
     session.insert(
         "held".to_owned(),
         json!({

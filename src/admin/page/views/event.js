@@ -102,6 +102,6 @@ function sources({ id }) {
 
 function missing(id, { status, message }) {
   const [listener, session] = id.split(':');
-  const words = status === 404 ? 'No failed event has this id. The last failed events are kept; older ones are in the log, and events with another outcome are not kept.' : `The event cannot be read: ${message}`;
+  const words = status === 404 ? 'No failed event has this id. The latest 4096 failed events are kept; at level debug, the log has a line for each failed event. Events with another outcome are not kept.' : `The event cannot be read: ${message}`;
   return h('section', { class: 'panel' }, h('p', {}, words), h('p', { class: 'buttons' }, session !== undefined && link('sessions', `${listener}:${session}`, `Session ${listener}:${session}`), h('a', { class: 'button', href: '#errors' }, 'Latest errors')));
 }

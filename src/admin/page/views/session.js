@@ -115,7 +115,7 @@ function facts(list, found) {
     ['Upstream', found.upstream ?? '–'],
     ['Began', `${clock(moment(found.since), store.now)}, ${span(found.seconds * 1000)} ago`],
     ['Last message', found.active ? `${span(store.now - moment(found.active))} ago` : '–'],
-    ['Credential', found.expires ? `expires at ${clock(found.expires * 1000, store.now)}` : 'does not expire'],
+    ['Credential', found.expires ? `expires at ${clock(Date.parse(found.expires), store.now)}` : 'does not expire'],
     ['Oldest event without outcome', found.oldest ?? '–'],
     ['Held for the upstream', from_client ? `${bytes(from_client.bytes)} of ${bytes(from_client.limit)}${waiting ? `, ${plural(waiting, 'event')} waiting` : ''}` : '–'],
     ['Held for the client', bytes(from_upstream?.bytes)],

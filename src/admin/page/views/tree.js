@@ -48,7 +48,7 @@ function updateMonitor(element, { endpoints, sessions, restarts, supervisors }) 
   text(actor.children[3], plural(restarts, 'restart'));
   keyed(list, supervisors, ({ session }) => session, createSupervisor, updateSupervisor);
   const others = sessions - supervisors.length;
-  text(rest, !sessions ? 'no session' : others > 0 ? `and ${plural(others, 'session')} more` : '');
+  text(rest, !sessions && !supervisors.length ? 'no session' : others > 0 ? `and ${plural(others, 'session')} more` : '');
 }
 
 function createSupervisor({ session }) {
