@@ -47,8 +47,8 @@ fn an_idle_session_takes_few_kib() {
     assert!(each <= IDLE_KIB, "{each} KiB");
 }
 
-/// The anonymous memory that each session takes whose sender is no longer read. `stall` starts the session of a number,
-/// and sends until the proxy reads no more.
+/// The anonymous memory per session after the proxy has stopped reading from its sender. `stall` starts the session with
+/// the given number, and sends until the proxy stops reading.
 fn each_stalled<T>(proxy: &Proxy, stall: impl Fn(usize) -> T) -> u64 {
     const STALLED: usize = 12;
     let _first: Vec<T> = (0..4).map(&stall).collect();

@@ -70,16 +70,16 @@ impl AdminServer {
     /// Requests a page.
     ///
     /// # Errors
-    /// When there is no usable answer.
+    /// When the server cannot be reached, or its answer cannot be used.
     pub fn get(&self, path: &str) -> Result<Value, AdminError> {
         let answer = self.run(|client, url| client.get(url + path), None)?;
         self.json(answer)
     }
 
-    /// Requests a page that is no JSON.
+    /// Requests a page as text.
     ///
     /// # Errors
-    /// When there is no usable answer.
+    /// When the server cannot be reached, or its answer cannot be used.
     pub fn get_text(&self, path: &str) -> Result<String, AdminError> {
         let (status, body) = self.run(|client, url| client.get(url + path), None)?;
         match status.is_success() {
@@ -91,7 +91,7 @@ impl AdminServer {
     /// Takes an action.
     ///
     /// # Errors
-    /// When there is no usable answer, or the server refuses.
+    /// When the server cannot be reached, its answer cannot be used, or it refuses.
     pub fn post(&self, path: &str, body: &Value) -> Result<Value, AdminError> {
         let answer = self.run(|client, url| client.post(url + path), Some(body))?;
         self.json(answer)

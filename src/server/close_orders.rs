@@ -149,7 +149,7 @@ impl CloseOrders {
         }
     }
 
-    /// Closes the sessions that are due. Returns when the next session is due, or `None` if there is no order.
+    /// Closes the sessions that are due. Returns the time of the next close, or `None` without an order.
     fn step(&self, now: Instant) -> Option<Instant> {
         let mut slot = self.order();
         let order = slot.as_mut()?;

@@ -40,7 +40,7 @@ impl Outcome {
 pub struct Ledger {
     /// The events before those of `plain`.
     open: VecDeque<LedgerEntry>,
-    /// The latest events, as two numbers. Events move to `open` when one of them is no longer plain.
+    /// The latest events, stored as a first number and a count. They move to `open` when one of them stops being plain.
     plain: PlainRun,
     /// Where events and outcomes are counted.
     figures: Arc<SessionFigures>,

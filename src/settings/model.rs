@@ -58,9 +58,9 @@ impl Settings {
         self.pipelines.values().filter_map(|pipeline| pipeline.program.warnings())
     }
 
-    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect, codecs that do
-    /// not fit each other, routes that pages of other sites can use, an admin server that other machines can read, servers without TLS that
-    /// authenticate clients, and certificates that expire.
+    /// Warnings about valid settings that are likely a mistake, apart from programs: sections without effect, codecs that
+    /// differ, routes that pages of other sites can use, an admin server that other machines can read, servers without TLS
+    /// that authenticate clients, and certificates that expire.
     pub fn remarks(&self) -> Vec<String> {
         let unused = self.unused().into_iter();
         let unused = unused.map(|section| format!("[{section}] has no effect: no route names it"));

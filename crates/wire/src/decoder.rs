@@ -198,9 +198,9 @@ impl Decoder {
         Ok(None)
     }
 
-    /// Decodes small messages from the front of `input` that have arrived whole. Subtracts their number from `frames`.
-    /// Leaves everything else to [`Decoder::decode`], which finds violations. Returns `None` if there is no such message,
-    /// or the limits allow none.
+    /// Decodes complete small messages from the front of `input`. Subtracts their number from `frames`.
+    /// [`Decoder::decode`] handles everything else, and reports violations. Returns `None` if `input` does not begin with
+    /// such a message, or the limits allow none.
     pub fn decode_burst(
         &mut self,
         input: &mut &[u8],

@@ -16,7 +16,7 @@ pub(super) struct Unescaped<'a> {
 // === impl Unescaped ===
 
 impl<'a> Unescaped<'a> {
-    /// Resolves the escapes of JSON and JavaScript once. What is no escape is as it was, so it never fails.
+    /// Resolves the escapes of JSON and JavaScript once. Keeps everything else unchanged, so it never fails.
     pub(super) fn new(escaped: &'a str) -> Self {
         Self::resolved(escaped, b'\\', escape)
     }

@@ -2,7 +2,7 @@
 //!
 //! A strict scanner accepts exactly the documents that serde_json accepts. A lenient one looks only for the ends of
 //! values: for text that is known to be JSON, and for messages that the proxy passes on whether they are JSON or not.
-//! It moves behind an array or object in one loop, so nesting of any depth is no recursion.
+//! It skips arrays and objects in a loop, without recursion, so the depth of nesting is unlimited.
 //!
 //! ```
 //! use towline_event::JsonScanner;
