@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use crate::harness::*;
+use crate::{harness::*, losses::expect_first_unwritten_named};
 
 /// Frames of texts and binary messages, most of them small, and the messages.
 fn mixed(count: usize) -> (Vec<Frame>, Vec<Message>) {
@@ -64,31 +64,9 @@ fn messages_before_one_that_is_not_utf_8_are_delivered() {
     assert_eq!(upstream.conn(0).wait_messages(2), ["a", "b"].map(Message::text));
 }
 
-/// The upstream reads nothing, so some messages are written when the connection is lost, and others are not.
 #[test]
 fn of_messages_that_arrived_at_once_the_first_that_was_not_written_is_named() {
-    let latch = std::sync::Arc::new(Latch::default());
-    let wait = std::sync::Arc::clone(&latch);
-    let upstream = TestUpstream::with(move |_, _| wait.wait());
-    let settings = Settings::plain(&upstream.url()).with(r#"upstream.echo.slow_consumer_timeout = "300ms""#);
-    let proxy = Proxy::start(&settings).expect_restarts();
-    let mut client = proxy.client();
-    let mut sender = client.sender();
-    let sending = std::thread::spawn(move || {
-        let frames = Frame::client(TEXT, "x".repeat(3000)).bytes().repeat(20);
-        while sender.write_all(&frames).is_ok() {}
-    });
-    let (messages, code, reason) = client.read_to_end();
-    latch.open();
-    assert_eq!((messages, code), (Vec::new(), Some(1012)));
-    sending.join().unwrap();
-    let account = proxy.account("1:0");
-    assert!(account.is_balanced() && account.unsettled == 0 && account.errored > 0, "{account:?}");
-    let (first, last) = (account.delivered, account.delivered - 1);
-    assert_eq!(
-        reason,
-        format!("upstream connection lost; first lost event 1:0:{first}; last event sent 1:0:{last}")
-    );
+    expect_first_unwritten_named(Frame::client(TEXT, "x".repeat(3000)).bytes().repeat(20));
 }
 
 #[test]

@@ -65,9 +65,14 @@ fn a_stream_that_sent_nothing_is_closed_with_a_plain_reason() {
     expect_no_restart(&proxy, &upstream);
 }
 
-/// The upstream reads nothing, so most messages are not written when the connection is lost.
 #[test]
 fn the_reason_names_the_first_event_that_was_not_written() {
+    expect_first_unwritten_named(Frame::client(TEXT, "x".repeat(60_000)).bytes());
+}
+
+/// Sends these frames again and again until the connection is lost. The upstream reads nothing, so some messages are written
+/// then, and others are not. Checks that the reason of the close names the first one that was not.
+pub fn expect_first_unwritten_named(frames: Vec<u8>) {
     let latch = std::sync::Arc::new(Latch::default());
     let wait = std::sync::Arc::clone(&latch);
     let upstream = TestUpstream::with(move |_, _| wait.wait());
@@ -77,8 +82,7 @@ fn the_reason_names_the_first_event_that_was_not_written() {
     let mut sender = client.sender();
     let sending = std::thread::spawn(move || {
         use std::io::Write;
-        let frame = Frame::client(TEXT, "x".repeat(60_000)).bytes();
-        while sender.write_all(&frame).is_ok() {}
+        while sender.write_all(&frames).is_ok() {}
     });
     let (messages, code, reason) = client.read_to_end();
     latch.open();

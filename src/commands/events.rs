@@ -5,8 +5,8 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     CommandError,
-    sessions::{segment, server, show, text},
-    table::{Align, counted, table, visible},
+    sessions::{segment, server, show, table_of, text},
+    table::{counted, items, visible},
 };
 use crate::cli::{Events, EventsCommand, ListEvents};
 
@@ -34,13 +34,9 @@ fn path_of_list(list: &ListEvents) -> String {
 
 fn text_of_list(answer: &Value) -> String {
     let keys = ["at", "id", "stage", "kind", "upstream", "reason"];
-    let headings = keys.map(str::to_uppercase);
-    let columns: Vec<_> = headings.iter().map(|heading| (heading.as_str(), Align::Left)).collect();
-    let row = |event: &Value| keys.iter().map(|key| text(&event[*key])).collect::<Vec<_>>();
-    let events = answer["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<_> = events.iter().map(row).collect();
+    let events = items(&answer["events"]);
     let matched = counted(&answer["matched"], "event", "events");
-    format!("{}{} shown, {matched} kept\n", table(&columns, &rows), rows.len())
+    format!("{}{} shown, {matched} kept\n", table_of(events, &keys), events.len())
 }
 
 fn text_of_one(event: &Value) -> String {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{
     CommandError,
     sessions::{server, show},
+    table::items,
 };
 use crate::{admin::AdminError, cli::AdminOptions};
 
@@ -41,8 +42,7 @@ pub(super) fn changes(reload: &Value) -> String {
             }
         }
     };
-    let changes = reload["changes"].as_array().map_or(&[][..], Vec::as_slice);
-    let text: String = changes.iter().map(line).collect();
+    let text: String = items(&reload["changes"]).iter().map(line).collect();
     match reload["left_out"].as_u64() {
         None | Some(0) => text,
         Some(count) => format!("{text}{count} more\n"),

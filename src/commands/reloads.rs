@@ -6,7 +6,7 @@ use super::{
     CommandError,
     reload::changes,
     sessions::{server, show, text},
-    table::visible,
+    table::{items, visible},
 };
 use crate::cli::AdminOptions;
 
@@ -18,7 +18,7 @@ pub(super) fn reloads(options: &AdminOptions) -> Result<(), CommandError> {
 
 /// A line for each reload, and below it one for each change or problem.
 fn text_of_list(answer: &Value) -> String {
-    let reloads = answer["reloads"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let reloads = items(&answer["reloads"]);
     if reloads.is_empty() {
         return "no reload since the start\n".to_owned();
     }
@@ -31,8 +31,8 @@ fn text_of_one(reload: &Value) -> String {
         None => "failed, nothing has changed".to_owned(),
     };
     let first = format!("{} by {}: {outcome}\n", text(&reload["at"]), text(&reload["by"]));
-    let problems = reload["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let problems: String = problems.iter().map(|problem| format!("{}\n", text(problem))).collect();
+    let problems: String =
+        items(&reload["problems"]).iter().map(|problem| format!("{}\n", text(problem))).collect();
     let lines = changes(reload) + &problems;
     first + &lines.lines().map(|line| format!("  {}\n", visible(line))).collect::<String>()
 }

@@ -5,7 +5,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{
     CommandError, print,
-    table::{Align, counted, duration, table, visible},
+    table::{Align, counted, duration, items, table, visible},
 };
 use crate::{
     admin::AdminServer,
@@ -99,6 +99,15 @@ pub(super) fn text(value: &Value) -> String {
     }
 }
 
+/// A table with a row for each item, and a column for each of these keys.
+pub(super) fn table_of(items: &[Value], keys: &[&str]) -> String {
+    let row = |item: &Value| keys.iter().map(|key| text(&item[*key])).collect::<Vec<_>>();
+    let rows: Vec<_> = items.iter().map(row).collect();
+    let headings: Vec<_> = keys.iter().map(|key| key.to_uppercase()).collect();
+    let columns: Vec<_> = headings.iter().map(|heading| (heading.as_str(), Align::Left)).collect();
+    table(&columns, &rows)
+}
+
 fn text_of_list(answer: &Value) -> String {
     let right = |name| (name, Align::Right);
     let left = |name| (name, Align::Left);
@@ -123,8 +132,7 @@ fn text_of_list(answer: &Value) -> String {
         let last = ["unsettled", "errored", "restarts"].map(key);
         first.into_iter().chain([age, messages("received"), messages("sent")]).chain(last).collect()
     };
-    let sessions = answer["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let rows: Vec<_> = sessions.iter().map(row).collect();
+    let rows: Vec<_> = items(&answer["sessions"]).iter().map(row).collect();
     let mut out = table(&columns, &rows);
     let (shown, matched) = (rows.len(), text(&answer["matched"]));
     let total = counted(&answer["total"], "session", "sessions");
@@ -160,13 +168,9 @@ fn text_of_one(session: &Value) -> String {
     let first = FIRST.iter().filter_map(|name| Some((*name, session.get(name)?)));
     let all = first.chain(rest.map(|(name, value)| (name.as_str(), value)));
     let mut out: String = all.map(|(name, value)| field(name, value)).collect();
-    let items = |name: &str| session[name].as_array().cloned().unwrap_or_default();
-    let section = |name: &str, keys: &[&str]| {
-        let row = |item: &Value| keys.iter().map(|key| text(&item[*key])).collect::<Vec<_>>();
-        let rows: Vec<_> = items(name).iter().map(row).collect();
-        let headings: Vec<_> = keys.iter().map(|key| key.to_uppercase()).collect();
-        let columns: Vec<_> = headings.iter().map(|heading| (heading.as_str(), Align::Left)).collect();
-        if rows.is_empty() { String::new() } else { format!("\n{name}\n{}", table(&columns, &rows)) }
+    let section = |name: &str, keys: &[&str]| match items(&session[name]) {
+        [] => String::new(),
+        items => format!("\n{name}\n{}", table_of(items, keys)),
     };
     out += &section("servers", &["server", "state", "generation", "attempts", "next_ms", "failure"]);
     out += &section("timeline", &["at", "kind", "detail"]);

@@ -41,6 +41,11 @@ pub(super) fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     out
 }
 
+/// The items of an array in an answer; none if it is no array.
+pub(super) fn items(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
 /// A number with the words that follow it: `1 session moves`, `2 sessions move`.
 pub(super) fn counted(number: &Value, one: &str, many: &str) -> String {
     let words = if *number == 1 { one } else { many };

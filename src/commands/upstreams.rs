@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     CommandError,
     sessions::{segment, server, show, text},
-    table::{Align, counted, duration, table},
+    table::{Align, counted, duration, items, table},
 };
 use crate::cli::{EndpointName, Upstreams, UpstreamsCommand};
 
@@ -87,7 +87,6 @@ fn text_of_list(answer: &Value) -> String {
         left("SINCE"),
         left("LAST FAILURE"),
     ];
-    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut rows = Vec::new();
     for upstream in items(&answer["upstreams"]) {
         for endpoint in items(&upstream["endpoints"]) {
@@ -96,7 +95,7 @@ fn text_of_list(answer: &Value) -> String {
                 text(&upstream["name"]),
                 text(&endpoint["number"]),
                 text(&endpoint["url"]),
-                state(&endpoint),
+                state(endpoint),
                 text(&endpoint["sessions"]),
                 text(&endpoint["moves"]["due"]),
                 text(&endpoint["failures"]),

@@ -6,7 +6,7 @@
 //! which has the same meaning to the upstream; all others arrive unchanged. Scheme, host and port always come
 //! from the settings.
 
-use std::{fmt::Write, rc::Rc};
+use std::{borrow::Cow, fmt::Write, rc::Rc};
 
 use actix_http::Uri;
 
@@ -70,15 +70,12 @@ impl ClientPath {
     /// When the URL would be too long.
     pub fn at(&self, url: &UpstreamUrl) -> Result<UpstreamUrl, PathError> {
         let Some(forwarded) = &self.0 else { return Ok(url.clone()) };
-        if *forwarded.path == *"/" && !url.has_path && forwarded.query.is_none() {
+        if !url.has_path && forwarded.query.is_none() && forwarded.path(None) == "/" {
             // Programs compare `$url` with the URL as it is spelled in the settings.
             return Ok(url.clone());
         }
         let parts = url.parts();
         let path = forwarded.path(parts.path);
-        if path == "/" && parts.path.is_none() && forwarded.query.is_none() {
-            return Ok(url.clone());
-        }
         // The query in the settings may be a token, so it takes precedence over the client's.
         let url = url.at(&path, parts.query.or(forwarded.query.as_deref()));
         match Uri::try_from(&*url.request()) {
@@ -99,16 +96,16 @@ impl ClientPath {
 
 impl Forwarded {
     /// The path for requests to an endpoint. A path `own` of the endpoint's URL replaces the route's path.
-    fn path(&self, own: Option<&str>) -> String {
+    fn path<'a>(&'a self, own: Option<&'a str>) -> Cow<'a, str> {
         let base = own.or(self.strips_prefix.then_some("/"));
         match (base, self.below.as_deref()) {
-            (Some(base), Some("")) => base.to_owned(),
+            (Some(base), Some("")) => base.into(),
             (Some(base), Some(below)) => {
                 let base = base.strip_suffix('/').unwrap_or(base);
                 let below = below.strip_prefix('/').unwrap_or(below);
-                format!("{base}/{below}")
+                format!("{base}/{below}").into()
             }
-            _ => self.path.to_string(),
+            _ => Cow::Borrowed(&self.path),
         }
     }
 }
