@@ -41,7 +41,8 @@ Examples:
 
 The environment variable TOWLINE__SECTION__KEY overrides a key; commas separate the items of a list.
 SIGTERM and SIGINT drain the sessions and end the program; a second signal ends it at once with exit
-code 1. SIGUSR2 starts the program again, hands it the listening sockets, and drains. SIGHUP reloads the settings; a file with errors changes nothing.";
+code 1. SIGUSR2 starts the program again, hands it the listening sockets, and drains. SIGHUP reloads the
+settings; a file with errors changes nothing.";
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
@@ -49,8 +50,8 @@ Examples:
   towline check && systemctl restart towline
   towline check --changed --listen 0.0.0.0:80 --to ws://10.0.0.7:8139 > towline.toml
 
-Opens no socket. The output is a settings file with its secrets masked; a masked secret is refused when
-the file is read back. If there are errors in the settings, lists every one and exits with 78.";
+Opens no socket. The output is a settings file with masked secrets; a masked secret is refused when the
+file is read back. If the settings have errors, lists all of them and exits with 78.";
 
 const DEMO_EXAMPLES: &str = "\
 In another terminal:
@@ -70,7 +71,7 @@ Examples:
   towline echo
   towline echo --bind 127.0.0.1:9000
 
-Sends each line of a message back as a message, without its newline. It answers the line `snot` with
+Sends each line of a message back as a message, without its newline. Answers the line `snot` with
 `badger`.";
 
 const HEALTH_EXAMPLES: &str = "\
@@ -96,7 +97,7 @@ Examples:
   towline events list --session 1:42
   towline events list --stage upstream --limit 20 --json
 
-The proxy keeps the latest 4096 events that failed, also those of sessions that have ended.";
+The proxy keeps the latest 4096 failed events, also those of sessions that have ended.";
 
 const UPSTREAMS_EXAMPLES: &str = "\
 Examples:
@@ -110,28 +111,28 @@ const DRAIN_EXAMPLES: &str = "\
 Examples:
   towline drain --token-file /etc/towline/admin.token
 
-The same as SIGTERM: sessions are closed within drain.window, and the proxy exits with 0.";
+Has the effect of SIGTERM: sessions drain within drain.window and drain.grace, then the proxy exits with 0.";
 
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   towline reload --token-file /etc/towline/admin.token
 
-The same as SIGHUP, and prints what has changed. If the settings are wrong, nothing changes: the problems
-are printed, and the exit code is 78.";
+Has the effect of SIGHUP, and prints what has changed. If the settings have errors, nothing changes: the
+errors are printed, and the exit code is 78.";
 
 const RELOADS_EXAMPLES: &str = "\
 Examples:
   towline reloads
   towline reloads --json
 
-Each reload has its time, who asked for it, and its changes or the problems because of which nothing changed.";
+Each reload has its time, who requested it, and its changes, or the problems that prevented it.";
 
 const CONFIGURATION_EXAMPLES: &str = "\
 Examples:
   towline configuration
   towline configuration > in-force.toml
 
-Secrets are masked. `towline check` shows what a settings file would put in force.";
+Secrets are masked. `towline check` prints the effective settings of a file that is not in use yet.";
 
 const EVAL_EXAMPLES: &str = "\
 Examples:
@@ -205,22 +206,22 @@ pub enum Command {
     /// List, show, close and renew the sessions of a running proxy
     #[command(after_help = SESSIONS_EXAMPLES)]
     Sessions(Sessions),
-    /// List and show the events of a running proxy that failed
+    /// List and show the failed events of a running proxy
     #[command(after_help = EVENTS_EXAMPLES)]
     Events(Events),
     /// List the upstreams of a running proxy, and move sessions between their endpoints
     #[command(after_help = UPSTREAMS_EXAMPLES)]
     Upstreams(Upstreams),
-    /// Have a running proxy close its sessions and end
+    /// Drain a running proxy: close its sessions, then end it
     #[command(after_help = DRAIN_EXAMPLES)]
     Drain(AdminOptions),
-    /// Have a running proxy read its settings again
+    /// Reload the settings of a running proxy
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload(AdminOptions),
-    /// List the latest reloads of a running proxy, the last one first
+    /// List the latest reloads of a running proxy, newest first
     #[command(after_help = RELOADS_EXAMPLES)]
     Reloads(AdminOptions),
-    /// Print the settings that a running proxy has in force
+    /// Print the effective settings of a running proxy
     #[command(after_help = CONFIGURATION_EXAMPLES)]
     Configuration(AdminOptions),
     /// Run a program (.trickle) or a script (.tremor) over lines of JSON

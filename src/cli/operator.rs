@@ -25,7 +25,7 @@ pub struct AdminOptions {
     /// A file with the token that actions need
     #[arg(long, value_name = "FILE", env = "TOWLINE_TOKEN_FILE", global = true)]
     pub token_file: Option<PathBuf>,
-    /// Print the answer of the admin server, as JSON
+    /// Print the answer of the admin server as JSON
     #[arg(long, global = true)]
     pub json: bool,
 }
@@ -53,13 +53,13 @@ pub enum SessionsCommand {
         #[arg(value_name = "ID")]
         id: String,
     },
-    /// Close one session, or those that fit all conditions
+    /// Close one session, or all that meet the conditions
     Close(CloseSessions),
     /// Show the order that closes sessions
     Closing,
     /// Call off the order that closes sessions
     Abort,
-    /// Let the credential of a session's client expire later
+    /// Extend the time until the credential of a session's client expires
     Renew(RenewSession),
 }
 
@@ -69,7 +69,7 @@ pub struct RenewSession {
     /// The id of the session, such as 1:42
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Who the client is. The session of any other client stays as it is
+    /// The subject of the client; the session of any other client is not changed
     #[arg(long, value_name = "NAME")]
     pub subject: String,
     /// The time from now until the credential expires, such as 2h
@@ -77,7 +77,7 @@ pub struct RenewSession {
     pub time: Duration,
 }
 
-/// Conditions for sessions. All that are given must hold.
+/// Conditions for sessions. A session must meet all that are given.
 #[derive(Debug, Default, Args, PartialEq, Eq)]
 pub struct Conditions {
     /// Sessions of this listener
@@ -103,13 +103,13 @@ pub struct ListSessions {
     /// Which sessions.
     #[command(flatten)]
     pub conditions: Conditions,
-    /// The order
+    /// The key to sort by
     #[arg(long, value_name = "KEY", default_value = "id", value_parser = SORTS)]
     pub sort: String,
-    /// At most this many, up to 1000
+    /// List at most this many sessions, up to 1000
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
-    /// Leave out this many before
+    /// Skip this many sessions
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub offset: usize,
 }
@@ -132,7 +132,7 @@ pub struct CloseSessions {
     /// The reason in the close frames
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
-    /// Sessions that are closed per second [default: 200]
+    /// The number of sessions to close per second [default: 200]
     #[arg(long, value_name = "N")]
     pub rate: Option<u32>,
 }
@@ -151,7 +151,7 @@ pub struct Events {
 /// The subcommands of `towline events`.
 #[derive(Debug, Subcommand, PartialEq, Eq)]
 pub enum EventsCommand {
-    /// List the latest events that failed, the last one first
+    /// List the latest failed events, newest first
     List(ListEvents),
     /// Show why one event failed
     Show {
@@ -161,7 +161,7 @@ pub enum EventsCommand {
     },
 }
 
-/// The options of `towline events list`. All conditions that are given must hold.
+/// The options of `towline events list`. An event must meet all conditions that are given.
 #[derive(Debug, Args, PartialEq, Eq)]
 pub struct ListEvents {
     /// Events of this session, such as 1:42; it may have ended
@@ -176,7 +176,7 @@ pub struct ListEvents {
     /// Events with this text in their reason
     #[arg(long, value_name = "TEXT")]
     pub contains: Option<String>,
-    /// At most this many, up to 1000
+    /// List at most this many events, up to 1000
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
 }
@@ -197,7 +197,7 @@ pub struct Upstreams {
 pub enum UpstreamsCommand {
     /// List upstreams and their endpoints
     List,
-    /// Have the sessions of an endpoint leave it; it takes no more connections
+    /// Move all sessions of an endpoint to others; it gets no more connections
     Drain {
         /// Which endpoint.
         #[command(flatten)]

@@ -26,7 +26,7 @@ Examples:
 Opens a connection for each session of the record, sends its messages again, and compares what comes back.
 Exits with 1 if anything differs.";
 
-/// Where a tap sees messages.
+/// The points at which a tap sees messages.
 const DIRECTIONS: [&str; 5] = ["from_client", "to_upstream", "from_upstream", "to_client", "outcome"];
 
 /// The options of `towline tap`.
@@ -44,7 +44,7 @@ pub struct Tap {
     /// Only sessions of this listener
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
-    /// Only these directions, with commas between them
+    /// Only these directions, separated by commas
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = DIRECTIONS)]
     pub direction: Vec<String>,
     /// Only messages for which this expression is true; it sees event, $ and $tap
@@ -59,10 +59,10 @@ pub struct Tap {
     /// Write a record to this file, for towline replay
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
-    /// Write the messages with their contents to this file as HAR, at the end
+    /// Write the messages with their contents to this file as HAR when the command ends
     #[arg(long, value_name = "FILE")]
     pub har: Option<PathBuf>,
-    /// Print JSON lines on a terminal too
+    /// Print JSON lines even on a terminal
     #[arg(long)]
     pub json: bool,
     /// End after this time
@@ -90,22 +90,22 @@ pub struct Replay {
     /// The record
     #[arg(value_name = "FILE")]
     pub record: PathBuf,
-    /// Where to connect to: ws:// or wss://
+    /// The URL to connect to: ws:// or wss://
     #[arg(long, value_name = "URL")]
     pub url: String,
     /// A header of the handshakes, such as 'Authorization: Bearer x'; can be repeated
     #[arg(long, value_name = "HEADER")]
     pub header: Vec<String>,
-    /// original, fast, or how many times as fast
+    /// original, fast (without pauses), or a factor such as 10
     #[arg(long, value_name = "SPEED", default_value = "original", value_parser = speed)]
     pub speed: Speed,
-    /// Send a message once those before it are answered
+    /// Send a message when those before it are answered
     #[arg(long)]
     pub wait_replies: bool,
-    /// How long to wait for a message
+    /// The longest wait for an expected message
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-    /// Replay although lines are missing, or values are masked
+    /// Replay even if lines are missing or values are masked
     #[arg(long)]
     pub allow_incomplete: bool,
     /// Print the result as JSON
