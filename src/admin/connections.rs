@@ -1,10 +1,10 @@
-//! The open connections of the admin server, and which of them makes room for another one.
+//! The open connections of the admin server, and which of them is closed for a new one.
 //!
-//! Everybody who reaches the address can open connections and send nothing. So above [`OPEN_MAX`] a new connection
-//! closes an open one: idle ones first, those of the address that has the most, the oldest of them. So a request is answered
-//! unless as many connections are opened meanwhile. Connections of operators, which have shown the token, go only when
-//! there are no others. Readers of the feed and of taps stay, and their number is limited. So there is always room for a
-//! health check.
+//! Everybody who reaches the address can open connections and send nothing. Above [`OPEN_MAX`], a new connection
+//! therefore closes an open one: idle ones first, of those the address with the most connections, of these the oldest.
+//! So a request is answered unless as many connections are opened meanwhile. Connections of operators, which have shown
+//! the token, are closed only if there are no others. Readers of the feed and of taps are never closed, and their
+//! number is limited. So there is always room for a health check.
 
 use std::{
     any::Any,
@@ -57,10 +57,10 @@ struct Entry<S> {
     usage: Usage,
 }
 
-/// Whom a connection belongs to.
+/// The owner of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Holder {
-    /// Somebody who has not shown the token.
+    /// A client that has not shown the token.
     Anyone,
     /// An operator: a request has shown the token.
     Operator,
@@ -86,7 +86,7 @@ pub(super) struct Connection {
 /// A guard for a request that is served, whether it is answered or refused.
 struct Serving(Arc<Connection>);
 
-/// Notes a connection that the server has accepted. It may close another one.
+/// Records a connection that the server has accepted. It may close another one.
 pub(super) fn accepted(connections: &Arc<Connections>, stream: &dyn Any, extensions: &mut Extensions) {
     let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
     match connections.enter(stream) {
@@ -96,7 +96,7 @@ pub(super) fn accepted(connections: &Arc<Connections>, stream: &dyn Any, extensi
     }
 }
 
-/// Notes that a request is served, until its answer begins.
+/// Records that a request is served, until its answer begins.
 pub(super) async fn track(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
@@ -105,7 +105,7 @@ pub(super) async fn track(
     next.call(request).await
 }
 
-/// Notes whom the connection of a request belongs to, for as long as it is open.
+/// Records the owner of a request's connection, for as long as it is open.
 pub(super) fn keep(request: &HttpRequest, holder: Holder) {
     if let Some(connection) = request.conn_data::<Arc<Connection>>() {
         connection.connections.table().belongs(connection.number, holder);
@@ -174,7 +174,7 @@ impl<S> Table<S> {
         Self { open: HashMap::new(), next: 0 }
     }
 
-    /// Adds a connection. Returns its number, and the connection that makes room for it.
+    /// Adds a connection. Returns its number, and the connection to close for it.
     fn enter(&mut self, socket: S, peer: IpAddr) -> (u64, Option<Entry<S>>) {
         let closed = if self.open.len() < OPEN_MAX { None } else { self.least_useful() };
         let closed = closed.and_then(|number| self.open.remove(&number));
@@ -184,7 +184,7 @@ impl<S> Table<S> {
         (number, closed)
     }
 
-    /// The connection that makes room for another one; `None` if all are those of readers.
+    /// The connection to close for another one; `None` if all are those of readers.
     fn least_useful(&self) -> Option<u64> {
         let mut by_address = HashMap::<IpAddr, usize>::new();
         for entry in self.open.values() {
@@ -197,14 +197,14 @@ impl<S> Table<S> {
         closable.min_by_key(order).map(|(number, _)| *number)
     }
 
-    /// Notes what a connection is used for.
+    /// Records the use of a connection.
     fn note(&mut self, connection: u64, usage: Usage) {
         if let Some(entry) = self.open.get_mut(&connection) {
             entry.usage = usage;
         }
     }
 
-    /// Notes whom a connection belongs to. That of a reader remains so.
+    /// Records the owner of a connection. A reader's connection remains a reader's.
     fn belongs(&mut self, connection: u64, holder: Holder) {
         if let Some(entry) = self.open.get_mut(&connection) {
             entry.holder = entry.holder.max(holder);

@@ -1,4 +1,4 @@
-//! What a replay does, from the lines of a record.
+//! The plan of a replay, made from the lines of a record.
 
 use std::{
     collections::HashMap,
@@ -19,14 +19,14 @@ const PAYLOADS_MAX: usize = 512 << 20;
 /// Maximum number of sessions, each of which is a connection.
 const SESSIONS_MAX: usize = 10_000;
 
-/// What a replay does.
+/// The plan of a replay.
 #[derive(Debug, Default)]
 pub struct Plan {
     /// The sessions, in the order of their first lines.
     pub sessions: Vec<SessionPlan>,
 }
 
-/// What one client does, and what it got.
+/// The messages that one client sends, and those that it got.
 #[derive(Debug)]
 pub struct SessionPlan {
     /// The session's id in the record.
@@ -57,7 +57,7 @@ pub struct Step {
 pub struct Exchanged {
     /// The event's id in the record, if it is known.
     pub event: Option<String>,
-    /// What it is to the session.
+    /// Its role in the session.
     pub role: Role,
     /// Whether it is binary.
     pub binary: bool,
@@ -67,20 +67,20 @@ pub struct Exchanged {
     pub is_redacted: bool,
 }
 
-/// What a message is to the session, as far as a replay needs it.
+/// The role of a message in its session, in the distinctions that a replay needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// A message of the client.
     Request,
     /// A reply.
     Reply,
-    /// A push. It may come at another moment.
+    /// A push. It may arrive at another time.
     Push,
     /// An error reply.
     Error,
 }
 
-/// What a replay accepts.
+/// Which records a replay accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incomplete {
     /// Records with missing lines, and masked or withheld messages, are refused.
@@ -315,7 +315,8 @@ impl SessionBuilder {
         }
     }
 
-    /// Drops the replies to events that arrived before the first message of the record. Nothing in a replay answers them.
+    /// Drops the replies to events that arrived before the first message of the record. Nothing in a replay answers
+    /// them.
     fn drop_earlier_replies(&mut self) {
         let arrived: HashMap<_, _> =
             self.arrived.iter().map(|(event, sent)| (event.as_str(), *sent)).collect();

@@ -1,4 +1,4 @@
-//! The order of an operator to close many sessions, at a pace.
+//! The order of an operator to close many sessions, at a limited rate.
 //!
 //! The main thread carries it out, so that the order continues when another process has taken over the sockets and this
 //! one has stopped its admin server.
@@ -17,10 +17,11 @@ use tokio::{
 use super::registry::{Registry, SessionId, SessionState};
 use crate::{session::Control, wire::CloseFrame};
 
-/// How far the order may catch up after a delay of the thread. Beyond it, the rest waits instead of closing at once.
+/// The delay of the thread for which the order catches up. After a longer one, the remaining sessions wait for their
+/// turn instead of closing at once.
 const SLACK: Duration = Duration::from_millis(10);
 
-/// The time until sessions whose handshakes are being answered are looked at again.
+/// The time until sessions whose handshakes are being answered are checked again.
 const STARTING_TIME: Duration = Duration::from_millis(20);
 
 /// The order to close sessions: one at a time.
@@ -31,16 +32,16 @@ pub struct CloseOrders {
     given: Notify,
 }
 
-/// Which sessions are closed, and how.
+/// How the sessions are closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseManner {
-    /// What the clients get.
+    /// The close frame for the clients.
     pub frame: CloseFrame,
     /// Maximum number of sessions that are closed per second.
     pub rate: u32,
 }
 
-/// How far an order is.
+/// The progress of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CloseProgress {
     /// How the sessions are closed.
@@ -51,9 +52,9 @@ pub struct CloseProgress {
     pub matched: usize,
     /// Number of sessions that it has closed.
     pub closed: usize,
-    /// Number of sessions that have ended otherwise.
+    /// Number of sessions that have ended for other reasons.
     pub ended: usize,
-    /// Number of sessions that it has still to close.
+    /// Number of sessions that it has yet to close.
     pub left: usize,
 }
 
@@ -88,7 +89,7 @@ enum Next {
     Done,
 }
 
-/// What has become of a session.
+/// The result for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     /// It has been closed.
@@ -121,7 +122,7 @@ impl CloseOrders {
         Ok(())
     }
 
-    /// How far the order in progress is.
+    /// The progress of the order, if there is one.
     pub fn progress(&self) -> Option<CloseProgress> {
         self.order().as_ref().map(CloseOrder::progress)
     }
@@ -220,7 +221,7 @@ impl CloseOrder {
         }
     }
 
-    /// Counts the sessions that have ended otherwise meanwhile.
+    /// Counts the sessions that have ended for other reasons meanwhile.
     fn note_ended(&mut self, has_ended: impl Fn(SessionId) -> bool) {
         let before = self.left.len() + self.starting.len();
         self.left.retain(|id| !has_ended(*id));

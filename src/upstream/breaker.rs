@@ -33,7 +33,7 @@ struct Trial {
     check: Instant,
 }
 
-/// The load of an endpoint, as far as its limits concern it.
+/// The load of an endpoint that its limits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Load {
     /// Its sessions, with its dials and the places that are reserved for dials.

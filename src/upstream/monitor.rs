@@ -1,5 +1,5 @@
-//! Probes the endpoints of an upstream, and has its sessions move: one actor for each upstream and process, above the
-//! supervisors of sessions.
+//! Probes the endpoints of an upstream, and orders its sessions to move: one actor for each upstream and process, above
+//! the supervisors of sessions.
 //!
 //! It runs on another thread than the workers, so that probes are on time while those are busy. It publishes into the
 //! pool that dials ask, and gets no messages: [`Shared::news`] wakes it. Sessions whose turn it is to move get a

@@ -1,4 +1,4 @@
-//! Moves of sessions between the connections of an upstream: the sessions take part with [`Movable`], and the
+//! Moves of sessions between the connections of an upstream: each session that can move has a [`Movable`], and the
 //! monitor of the upstream sends each [`Move`] at the time that `moves` returns.
 
 use std::{
@@ -23,9 +23,9 @@ use crate::{
     policy::MovePolicy,
 };
 
-/// The time between two looks at whether an endpoint that drains is empty.
+/// The time between two checks whether a draining endpoint is empty.
 const SOURCES_CHECK: Duration = Duration::from_millis(500);
-/// The time between two looks at the shares of the endpoints.
+/// The time between two checks of the shares of the endpoints.
 const BALANCE_CHECK: Duration = Duration::from_secs(1);
 /// Maximum number of moves that begin before the monitor does something else.
 const STEP_MAX: usize = 256;
@@ -51,12 +51,12 @@ pub struct Movable {
     id: u64,
 }
 
-/// Has a session move, because the upstream has announced the end of its connection. The session's supervisor and the
-/// actors that read what the upstream sends share it.
+/// Makes a session move when the upstream announces the end of its connection. The session's supervisor and the actors
+/// that read messages of the upstream share it.
 #[derive(Debug, Clone, Default)]
 pub struct Announced(Arc<Mutex<Option<Announcing>>>);
 
-/// The session's connection that can be left.
+/// The connection from which the session can move.
 struct Announcing {
     shared: Arc<Shared>,
     id: u64,
@@ -66,7 +66,7 @@ struct Announcing {
 #[derive(Debug, Clone)]
 pub struct IdleFlag(Arc<AtomicBool>);
 
-/// The way to a session.
+/// The address of a session.
 #[derive(Debug, Clone)]
 pub(super) struct Mover {
     session: Edge<Move>,
@@ -135,7 +135,7 @@ impl Shared {
         lock(&self.moves)
     }
 
-    /// Has the sessions move whose turn it is. Returns when to ask again; `None`: after a change.
+    /// Moves the sessions that are due. Returns when to ask again; `None`: after a change.
     pub(super) fn move_sessions(self: &Arc<Self>) -> Option<Instant> {
         let (now, policy) = (Instant::now(), self.settings().moves);
         let check = self.check_endpoints(&policy, now);
@@ -281,8 +281,8 @@ impl Announced {
         lock(&self.0).is_some()
     }
 
-    /// Has the session leave its connection. Others than its endpoint are preferred until a probe of that succeeds. A
-    /// connection that has ended has left already, and one that is left is not left twice.
+    /// Moves the session away from its connection. Endpoints other than its own are preferred until a probe of that one
+    /// succeeds. Has no effect on a connection that has ended, or from which the session moves already.
     pub fn leave(&self) {
         let announcing = lock(&self.0);
         let Some(Announcing { shared, id }) = &*announcing else { return };

@@ -1,6 +1,6 @@
 //! Which sessions of an upstream move to another connection, and when.
 //!
-//! No clocks are used here: time is passed in. `S` is the way to a session.
+//! No clocks are used here: time is passed in. `S` is the address of a session.
 //!
 //! ```text
 //!            endpoint drains, connection is old or its end announced, endpoint overloaded
@@ -9,7 +9,7 @@
 //!     └──────────────────── endpoint is used again ────────────────────┘ └──────┘ stayed
 //! ```
 //!
-//! Sessions without messages in flight go first: one that is busy when its turn comes is passed over a few times.
+//! Sessions without messages in flight go first: one that is busy when its turn comes is skipped a few times.
 
 mod lanes;
 mod orders;
@@ -24,11 +24,11 @@ use self::lanes::{Admitted, LaneId, Lanes, Turn};
 pub use self::orders::Progress;
 use super::Endpoint;
 
-/// A busy session is passed over this often.
+/// How often a busy session is skipped.
 const PASSES_MAX: u32 = 3;
 /// Time between two turns of a busy session.
 const PASS: Duration = Duration::from_millis(50);
-/// Maximum number of sessions that are passed over in one step.
+/// Maximum number of sessions that are skipped in one step.
 const STEP_MAX: usize = 256;
 /// Time until the second attempt to move a session. It doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ pub enum Cause {
     Operator,
 }
 
-/// A move that has begun. [`Moves::ended`] takes it back.
+/// A move that has begun. Pass it to [`Moves::ended`] when it ends.
 #[derive(Debug)]
 pub struct Begun {
     id: u64,
@@ -62,12 +62,12 @@ pub struct Begun {
     pub cause: Cause,
 }
 
-/// How a move has ended.
+/// The result of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MoveOutcome {
     /// The session has another connection.
     Moved,
-    /// The session has the connection that it had.
+    /// The session has kept its connection.
     Stayed,
 }
 
@@ -85,7 +85,7 @@ pub enum Next<S> {
 /// A change in the drain of an endpoint, for the log.
 #[derive(Debug)]
 pub enum DrainReport {
-    /// It drains now; that many of its sessions can move.
+    /// It drains now; this many of its sessions can move.
     Draining(Arc<Endpoint>, usize),
     /// Its last session has left.
     Drained(DrainingEndpoint),
@@ -98,11 +98,11 @@ pub enum DrainReport {
 pub struct DrainingEndpoint {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// Since when.
+    /// When it began to drain.
     pub since: Instant,
-    /// The sessions that moved.
+    /// Number of sessions that have moved.
     pub moved: usize,
-    /// The attempts after which a session stayed.
+    /// Number of attempts after which a session stayed.
     pub stayed: usize,
     /// Moves in progress.
     running: usize,
@@ -113,10 +113,10 @@ pub struct DrainingEndpoint {
 pub struct Moves<S> {
     entries: HashMap<u64, Entry<S>>,
     last_id: u64,
-    /// The sessions that will move, by pace and time.
+    /// The sessions that will move, by rate and time.
     lanes: Lanes,
     sources: Vec<DrainingEndpoint>,
-    /// The paces of drains that an operator has ordered, by the id of the endpoint.
+    /// The rates of the drains of operators, by the id of the endpoint.
     drains: HashMap<u64, LaneId>,
     /// The sessions that move, now or later, because an endpoint is overloaded.
     rebalancing: usize,
@@ -170,7 +170,7 @@ impl DrainingEndpoint {
 // === impl Moves ===
 
 impl<S: Clone> Moves<S> {
-    /// Without sessions.
+    /// Creates the moves of an upstream that has no sessions.
     pub fn new() -> Self {
         Self {
             entries: HashMap::new(),
@@ -246,8 +246,8 @@ impl<S: Clone> Moves<S> {
 
     // --- Endpoints
 
-    /// Records which endpoints drain, and have sessions. Those that were known to drain and do no longer are empty, once
-    /// their last move has ended, or used again: moves of their sessions that have not begun are called off.
+    /// Records which endpoints drain and have sessions. An endpoint that is no longer among them is empty, once its
+    /// last move has ended, or is used again: moves of its sessions that have not begun are called off.
     pub fn set_sources<'a>(
         &mut self,
         draining: impl Iterator<Item = &'a Arc<Endpoint>>,
@@ -294,14 +294,14 @@ impl<S: Clone> Moves<S> {
         self.rebalancing == 0 && self.rebalance_after.is_none_or(|after| after <= now)
     }
 
-    /// Has that many sessions of an overloaded endpoint move.
+    /// Schedules moves of this many sessions of an overloaded endpoint.
     pub fn rebalance(&mut self, endpoint: &Arc<Endpoint>, count: usize, now: Instant) {
         for id in self.idle(endpoint, count) {
             self.set_wish(id, Some(Wish::of_settings(now, Cause::Rebalance)));
         }
     }
 
-    /// At most that many sessions of an endpoint that neither move nor are about to.
+    /// At most this many sessions of an endpoint that neither move nor are about to.
     fn idle(&self, endpoint: &Arc<Endpoint>, count: usize) -> Vec<u64> {
         let is_idle = |entry: &Entry<S>| Arc::ptr_eq(&entry.endpoint, endpoint) && !entry.is_due();
         let idle = self.entries.iter().filter(|(_, entry)| is_idle(entry));
@@ -314,8 +314,8 @@ impl<S: Clone> Moves<S> {
 
     // --- Moves
 
-    /// What to do next: at most `rate` moves a second and at a time, and of each order of an operator with its own rate as
-    /// many as that says.
+    /// What to do next. At most `rate` moves begin in a second, and are in progress; the moves of an operator's order
+    /// with a rate have that rate instead.
     pub fn next(&mut self, now: Instant, rate: u32, is_quiet: impl Fn(&S) -> bool) -> Next<S> {
         for _ in 0..STEP_MAX {
             let turn = match self.lanes.next(now, rate) {
@@ -419,7 +419,7 @@ fn age(old_at: Option<Instant>) -> Option<Wish> {
 }
 
 impl Wish {
-    /// At the pace of the settings.
+    /// A wish to move at the rate of the settings.
     fn of_settings(at: Instant, cause: Cause) -> Self {
         Self { at, cause, lane: LaneId::Settings }
     }
@@ -444,7 +444,7 @@ impl<S> Entry<S> {
     }
 }
 
-/// The pause after that many attempts.
+/// The pause after this many attempts.
 fn retry(attempts: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
     RETRY_MIN.saturating_mul(doubled).min(RETRY_MAX)

@@ -1,4 +1,4 @@
-//! What operators see and change of an upstream.
+//! An upstream as operators see it, and their orders.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -12,8 +12,8 @@ use super::{
 use crate::log::Quoted;
 
 impl Upstream {
-    /// The endpoints and the moves of their sessions. Sessions that connect wait while these are copied: first the one,
-    /// then the other.
+    /// The endpoints and the moves of their sessions. Sessions that connect wait while these are copied, one after the
+    /// other.
     pub fn overview(&self) -> Vec<(EndpointOverview, Progress)> {
         let endpoints = self.shared.pool().overview(Instant::now());
         let moves = self.shared.moves().progress();
@@ -29,8 +29,8 @@ impl Upstream {
         self.shared.moves().ordered(Instant::now())
     }
 
-    /// Has the sessions of an endpoint leave it, at `rate` a second or at the pace of the settings. It takes no more
-    /// connections. Returns how many other endpoints do.
+    /// Drains an endpoint: it takes no more connections, and its sessions move at `rate` a second or at the rate of the
+    /// settings. Returns how many other endpoints take connections.
     ///
     /// # Errors
     /// When there is no such endpoint.
@@ -56,7 +56,7 @@ impl Upstream {
         Ok(usable)
     }
 
-    /// Uses an endpoint again that an operator has emptied. Sessions that have not moved stay.
+    /// Ends the drain of an endpoint. Sessions that have not moved stay.
     ///
     /// # Errors
     /// When no endpoint matches, when the settings drain it, or when it is unlisted and no operator drains it.
@@ -64,8 +64,8 @@ impl Upstream {
         self.end_drain(which, &[Cause::Drain]).map(|(undrained, _)| undrained)
     }
 
-    /// Calls off the moves from an endpoint that an operator wanted, and its drain. Returns the number of sessions that
-    /// were to move and stay.
+    /// Calls off an operator's moves from an endpoint, and its drain. Returns the number of sessions that were to move,
+    /// and stay.
     ///
     /// # Errors
     /// When no endpoint matches, when the settings drain it, or when it is unlisted and no operator drains it.
@@ -73,8 +73,8 @@ impl Upstream {
         self.end_drain(which, &[Cause::Drain, Cause::Operator]).map(|(_, stay)| stay)
     }
 
-    /// Has at most `count` sessions of an endpoint move to others, at `rate` a second or at the pace of the settings.
-    /// Returns how many will.
+    /// Moves at most `count` sessions of an endpoint to others, at `rate` a second or at the rate of the settings.
+    /// Returns how many will move.
     ///
     /// # Errors
     /// When there is no such endpoint.
@@ -87,8 +87,8 @@ impl Upstream {
         Ok(ordered)
     }
 
-    /// Ends the drain that an operator has ordered, and calls off the moves that have one of these causes. Returns their
-    /// number.
+    /// Ends the drain that an operator has ordered, and calls off the moves that have one of these causes. Returns
+    /// their number.
     fn end_drain(&self, which: &str, causes: &[Cause]) -> Result<(Undrained, usize), OrderError> {
         let (now, mut pool) = (Instant::now(), self.shared.pool());
         let endpoint = pool.named(which)?;
@@ -96,7 +96,7 @@ impl Upstream {
         let drained = pool.drained_together(&endpoint);
         let undrained = pool.undrain(&endpoint)?;
         let mut moves = self.shared.moves();
-        // The sessions of an endpoint that is not listed leave it all the same.
+        // The sessions of an unlisted endpoint leave it anyway.
         let causes = if undrained == Undrained::InUse { causes } else { &[Cause::Operator] };
         let stay = drained.iter().map(|endpoint| moves.abort(endpoint, causes, now)).sum();
         let reports = self.shared.find_sources(&mut pool, &mut moves, now);
@@ -114,12 +114,12 @@ impl Upstream {
 }
 
 impl Shared {
-    /// No endpoint takes connections, because an operator or the settings have the last one emptied.
+    /// No endpoint takes connections, because an operator or the settings drain the last one.
     pub(super) fn warn_of_no_endpoint(&self) {
         log::warn!("no endpoint takes connections upstream={}", self.settings().name);
     }
 
-    /// Says what becomes of the drains that an operator has ordered when there are other endpoints.
+    /// Logs the effect of other listed endpoints on the drains of operators.
     pub(super) fn log_drains(&self, HeldDrains { listed_again, forgotten, is_last }: &HeldDrains) {
         let name = &self.settings().name;
         if !listed_again.is_empty() {
@@ -180,7 +180,7 @@ mod tests {
         )
     }
 
-    /// That many sessions at the first endpoint.
+    /// This many sessions at the first endpoint.
     fn sessions(upstream: &Upstream, count: usize) -> Vec<(Lease, Movable)> {
         let endpoint = upstream.shared.pool().named("1").unwrap();
         let session = Edge::to(&Staying.start());

@@ -266,7 +266,7 @@ impl Pool {
         member.map_or(Begin::Gone, |member| member.begin(lease, policy, now))
     }
 
-    /// Whether another endpoint than those in `tried` may be dialed as far as its state decides.
+    /// Whether the state of another endpoint than those in `tried` permits a dial.
     pub fn has_another(&self, tried: &[Arc<Endpoint>], now: Instant) -> bool {
         self.members.iter().any(|member| !member.is_in(tried) && member.is_usable(now))
     }

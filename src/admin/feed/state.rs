@@ -48,8 +48,8 @@ impl FeedState {
         &self.frames
     }
 
-    /// When the endpoint with this id entered this state, in milliseconds since the Unix epoch, to the second; `None` if
-    /// the latest observation does not have it in this state.
+    /// When the endpoint with this id entered this state, in milliseconds since the Unix epoch, to the second; `None`
+    /// if the latest observation does not have it in this state.
     pub fn since(&self, endpoint: u64, state: &'static str) -> Option<u64> {
         self.endpoints.since(&endpoint, state)
     }
@@ -172,7 +172,7 @@ impl RouteView {
 // === impl News ===
 
 impl<T> News<T> {
-    /// Adds earlier entries, for viewers that start later, as far as there is room.
+    /// Adds earlier entries, for viewers that start later, if there is room.
     fn keep(&mut self, earlier: &mut Self) {
         earlier.entries.truncate(NEWS_MAX.saturating_sub(self.entries.len()));
         self.entries.append(&mut earlier.entries);

@@ -1,4 +1,4 @@
-//! Where a text is masked: ranges that several rules find, in any order, and that may overlap.
+//! The ranges of a text to mask. Several rules find them, in any order, and they may overlap.
 
 use std::{borrow::Cow, cmp::Reverse, ops::Range};
 
@@ -17,7 +17,7 @@ pub(super) struct Edits {
 pub(super) enum End {
     /// The text is whole.
     Seen,
-    /// What follows is not known, such as the name of a value.
+    /// The text is cut, so what follows is not known, such as the name of a value.
     Unseen,
 }
 
@@ -27,7 +27,7 @@ struct Edit {
     with: Replacement,
 }
 
-/// What replaces a range.
+/// The replacement of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replacement {
     /// The mask.
@@ -40,7 +40,7 @@ enum Replacement {
 #[derive(Debug)]
 pub(super) struct Applied<'a> {
     pub(super) text: Cow<'a, str>,
-    /// Whether anything of what is shown was masked.
+    /// Whether the text contains a mask.
     pub(super) is_changed: bool,
     /// Whether the text was cut.
     pub(super) is_cut: bool,
@@ -49,7 +49,7 @@ pub(super) struct Applied<'a> {
 // === impl Edits ===
 
 impl Edits {
-    /// Of a text that is not masked yet.
+    /// Creates an empty list of edits.
     pub(super) fn new(end: End) -> Self {
         Self { list: Vec::new(), end }
     }

@@ -1,8 +1,8 @@
-//! Finds the values of secret keys in texts that are no JSON: fields such as `password=x` and `Cookie: a=b`, and fields
-//! beside the name of a secret, such as `name: password` and `value: x`.
+//! Finds the values of secret keys in texts other than JSON: fields such as `password=x` and `Cookie: a=b`, and fields
+//! next to the name of a secret, such as `name: password` and `value: x`.
 //!
 //! # Security
-//! Where it is not clear how far a value goes, more of the text is masked, not less.
+//! If the end of a value is not certain, more of the text is masked, not less.
 
 use std::{ops::Range, sync::LazyLock};
 
@@ -16,13 +16,13 @@ use super::{
     pairs::{is_name_key, is_secret_name, is_value_key},
 };
 
-/// The length to which a key is looked for before a separator, in bytes.
+/// Maximum length of a key before a separator, in bytes.
 const KEY_MAX: usize = 256;
 
-/// The number of words that a key may have, such as `api key`.
+/// Maximum number of words in a key, such as `api key`.
 const KEY_WORDS_MAX: usize = 3;
 
-/// Ends of keys whose values go to the end of the line.
+/// Ends of keys whose values extend to the end of the line.
 const LINE_KEYS: &[&str] = &["authorization", "cookie", "passcode"];
 
 /// The next field, with what separates it from the value before.
@@ -54,7 +54,7 @@ struct Line {
     has_ampersand: bool,
 }
 
-/// A name and its value, as far as they have been seen.
+/// The name and the value that have been found so far.
 #[derive(Default)]
 struct Named {
     /// Where the last field ends.
@@ -101,7 +101,7 @@ pub(super) fn find(text: &str, end: End, rules: &Redaction, mut mask: impl FnMut
 }
 
 impl Named {
-    /// Notes a field. Returns what is masked because of it.
+    /// Records a field. Returns the range that is masked because of it.
     fn field(
         &mut self,
         text: &str,
@@ -200,7 +200,7 @@ fn secret_key(text: &str, separator: usize, value: usize, rules: &Redaction) -> 
 }
 
 impl Value {
-    /// The range of the value of a key that says nothing of it.
+    /// The range of the value of a key that has no rule for its end.
     fn range(self, text: &str) -> Range<usize> {
         self.range_of(text, "")
     }
@@ -250,8 +250,8 @@ fn column(text: &str, key: usize) -> Option<usize> {
     (line.is_empty() || line.ends_with('\n')).then_some(indent)
 }
 
-/// The end of a value that takes its line and the lines below that are indented more than its key, as in YAML and in
-/// folded headers. `line_end` is the end of the line in which the value begins.
+/// The end of a value that extends to the end of its line and over the following lines that are indented more than its
+/// key, as in YAML and in folded headers. `line_end` is the end of the line in which the value begins.
 fn block_end(text: &str, start: usize, separator: usize, column: usize, line_end: usize) -> usize {
     let is_below = text[separator..start].contains('\n');
     let is_block = text[start..].starts_with(['|', '>']);

@@ -1,5 +1,5 @@
 //! Finds the values of secret keys in JSON, and secrets in its strings, without building a tree. It accepts incomplete
-//! JSON, JSON behind other text, and objects and lists of other languages, whose strings are in other quotes.
+//! JSON, JSON after other text, and objects and lists of other languages, whose strings have other quotes.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use crate::event::JsonScanner;
 /// The depth to which paths are followed. Keys are found at any depth.
 const DEPTH_MAX: usize = 128;
 
-/// What is known of a text.
+/// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextKind {
-    /// A document of JSON.
+    /// A JSON document.
     Json,
     /// Another text, which may contain JSON.
     Other,
@@ -34,7 +34,7 @@ impl TextKind {
     }
 }
 
-/// Finds what is masked in a text. `nesting` is the number of texts within texts that are searched.
+/// Finds the secrets in a text. `nesting` is the number of texts within texts that are searched.
 pub(super) fn find(text: &str, kind: TextKind, rules: &Redaction, nesting: u32, edits: &mut Edits) {
     let mut scan = Scan { text, kind, rules, nesting, at: 0, levels: Vec::new(), depth: 0, edits };
     scan.run();
@@ -110,7 +110,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Handles a value of a list behind the name of a secret, unless it is a text. Returns whether it was one.
+    /// Handles a value of a list after the name of a secret, unless it is a text. Returns whether there was one.
     fn list_value(&mut self, byte: u8) -> bool {
         let Some(rest) = self.text.get(self.at..) else { return false };
         match byte {
@@ -230,7 +230,7 @@ impl Scan<'_> {
         self.at = end;
     }
 
-    /// Notes the key, and returns whether its value is masked.
+    /// Records the key, and returns whether its value is masked.
     fn is_masked(&mut self, key: &str) -> bool {
         if self.rules.has_key(key) {
             return true;
@@ -262,8 +262,8 @@ pub(super) fn is_container(value: &str) -> bool {
     value.starts_with(['"', '\'', '`', '[', '{'])
 }
 
-/// The end of the string in other quotes that begins at `start`; `None` if the sign is an apostrophe. Such a string is a key
-/// or a value: it follows a bracket, a comma or a colon, and precedes one.
+/// The end of the string in other quotes that begins at `start`; `None` if the sign is an apostrophe. Such a string is
+/// a key or a value: it follows a bracket, a comma or a colon, and precedes one.
 fn other_string_end(text: &str, start: usize) -> Option<usize> {
     let quote = text[start..].chars().next()?;
     let before = text[..start].trim_end_matches(['b', 'r', 'u', 'f']).trim_end();

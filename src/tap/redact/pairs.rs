@@ -39,7 +39,7 @@ pub(super) enum Inside {
     List,
 }
 
-/// The names and values between two brackets, as far as they have been seen.
+/// The names and values between two brackets that have been found so far.
 #[derive(Debug)]
 pub(super) struct Pairs {
     inside: Inside,

@@ -1,19 +1,19 @@
-//! The paces of moves: that of the settings, and that of each order of an operator who names one.
+//! The rates of moves: that of the settings, and that of each operator's order that names one. Each rate has a lane.
 
 use std::{
     collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
-/// Moves that were due while this thread was busy are made up for, as far as they were due in this time.
+/// If this thread was busy, moves that were due within this time are made up for.
 const LAG_MAX: Duration = Duration::from_millis(20);
 
-/// Which pace a move has.
+/// The rate of a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum LaneId {
-    /// That of the settings.
+    /// The rate of the settings.
     Settings,
-    /// That of this order.
+    /// The rate of this order.
     Order(u64),
 }
 
@@ -36,7 +36,7 @@ pub(super) enum Admitted {
     Never,
 }
 
-/// The sessions that will move, each in the lane of its pace.
+/// The sessions that will move, each in the lane of its rate.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
     settings: Lane,
@@ -44,7 +44,7 @@ pub(super) struct Lanes {
     last_order: u64,
 }
 
-/// Moves that have one pace.
+/// Moves that share a rate.
 #[derive(Debug, Default)]
 struct Lane {
     /// The sessions that will move, ordered by time.
@@ -55,7 +55,7 @@ struct Lane {
     running: usize,
 }
 
-/// The pace of an order. It is forgotten when its last move has ended.
+/// The rate of an order. It is forgotten when its last move has ended.
 #[derive(Debug)]
 struct Order {
     rate: u32,
@@ -67,12 +67,12 @@ struct Order {
 // === impl Lanes ===
 
 impl Lanes {
-    /// The pace for the sessions of one order to move; without a rate, that of the settings.
+    /// The lane of one order; without a rate, that of the settings.
     pub(super) fn order(&mut self, rate: Option<u32>) -> LaneId {
         self.add(rate, false)
     }
 
-    /// The pace for an endpoint to drain, until [`close`](Self::close).
+    /// The lane of an endpoint's drain, until [`close`](Self::close).
     pub(super) fn open(&mut self, rate: Option<u32>) -> LaneId {
         self.add(rate, true)
     }
@@ -114,13 +114,13 @@ impl Lanes {
         self.all().any(|(_, _, lane)| lane.due.first().is_some_and(|(_, first)| *first == id))
     }
 
-    /// The sessions that move by this time, as far as the paces allow.
+    /// The sessions that move by this time, if the rates permit.
     pub(super) fn due(&self, by: Instant) -> impl Iterator<Item = u64> {
         self.all().flat_map(move |(_, _, lane)| lane.due.range(..=(by, u64::MAX)).map(|(_, id)| *id))
     }
 
-    /// Which session may move at `now`, when `rate` is that of the settings: at most as many begin in a second, and are in
-    /// progress, as the rate of their lane says.
+    /// The session that may move at `now`. `rate` is that of the settings. In each lane, at most as many moves begin in
+    /// a second, and are in progress, as its rate permits.
     pub(super) fn next(&self, now: Instant, rate: u32) -> Admitted {
         let first = |(id, ordered, lane): (LaneId, Option<u32>, &Lane)| {
             let (due, session) = *lane.due.first()?;

@@ -1,4 +1,4 @@
-//! What operators order, and what they see of moves.
+//! Orders of operators, and moves as operators see them.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -10,7 +10,7 @@ use crate::upstream::Endpoint;
 pub struct Progress {
     /// The sessions that can move.
     pub movable: usize,
-    /// Those of them that will move, or do.
+    /// Those of them that will move or are moving.
     pub due: usize,
     /// The sessions that moved since the endpoint began to drain; `None` if it does not.
     pub moved: Option<usize>,
@@ -21,7 +21,7 @@ pub struct Progress {
 impl<S: Clone> Moves<S> {
     // --- Orders
 
-    /// Sets the pace at which an endpoint drains, until it is empty or used again; `None` for that of the settings.
+    /// Sets the rate at which an endpoint drains, until it is empty or used again; `None` for that of the settings.
     pub fn set_drain_rate(&mut self, endpoint: &Arc<Endpoint>, rate: Option<u32>) {
         let earlier = self.drains.remove(&endpoint.id());
         if rate.is_some() {
@@ -34,8 +34,8 @@ impl<S: Clone> Moves<S> {
         earlier.into_iter().for_each(|earlier| self.lanes.close(earlier));
     }
 
-    /// Has at most that many sessions of an endpoint move, at `rate` a second or at the pace of the settings. Returns how
-    /// many will.
+    /// Schedules moves of at most this many sessions of an endpoint, at `rate` a second or at the rate of the settings.
+    /// Returns how many will move.
     pub fn order(
         &mut self,
         endpoint: &Arc<Endpoint>,
@@ -71,7 +71,7 @@ impl<S: Clone> Moves<S> {
         self.drains.get(&endpoint.id()).copied().unwrap_or(LaneId::Settings)
     }
 
-    /// Forgets the paces of endpoints that drain no longer.
+    /// Forgets the rates of endpoints that no longer drain.
     pub(super) fn forget_drains(&mut self) {
         let Self { drains, sources, lanes, .. } = self;
         drains.retain(|id, lane| {
@@ -96,7 +96,8 @@ impl<S: Clone> Moves<S> {
     /// The number of sessions of each endpoint, by its id, whose moves an operator has ordered and that have not begun.
     pub fn ordered(&self, now: Instant) -> HashMap<u64, usize> {
         let mut counts = HashMap::new();
-        // Most of the time no session is due, and the others need not be looked at. One that is busy is due after a pass.
+        // Most of the time no session is due, and the others need not be looked at. One that is busy is due after a
+        // pass.
         let due = self.lanes.due(now + PASS).filter_map(|id| self.entries.get(&id));
         let is_ordered = |entry: &&Entry<S>| entry.wish.is_some_and(|wish| wish.cause == Cause::Operator);
         for entry in due.filter(is_ordered) {
@@ -105,8 +106,8 @@ impl<S: Clone> Moves<S> {
         counts
     }
 
-    /// How many sessions of each endpoint can move, how many of them are due or move now, and how its drain goes; by the
-    /// id of the endpoint. Each session is looked at once, because sessions that connect wait meanwhile.
+    /// How many sessions of each endpoint can move, how many of them are due or move now, and the progress of its
+    /// drain, by the id of the endpoint. Each session is looked at once, because sessions that connect wait meanwhile.
     pub fn progress(&self) -> HashMap<u64, Progress> {
         let mut all = HashMap::<u64, Progress>::new();
         for source in &self.sources {

@@ -46,9 +46,9 @@ pub(super) struct Member {
     pub(super) departure: u64,
     /// Whether it is no longer in the settings, or is being emptied.
     pub(super) is_draining: bool,
-    /// Whether the settings have it emptied.
+    /// Whether the settings drain it.
     is_drained_by_settings: bool,
-    /// Whether an operator has it emptied.
+    /// Whether an operator drains it.
     pub(super) is_drained_by_operator: bool,
     /// The latest outages, for operators.
     outages: Outages,
@@ -160,8 +160,8 @@ impl Member {
         }
     }
 
-    /// Takes over what the settings say about it; `None` if they no longer list it. `departures` counts the endpoints that
-    /// have left the settings.
+    /// Takes over what the settings say about it; `None` if they no longer list it. `departures` counts the endpoints
+    /// that have left the settings.
     pub(super) fn configure(&mut self, config: Option<&EndpointConfig>, departures: &mut u64) {
         if self.is_listed && config.is_none() {
             *departures += 1;
@@ -175,7 +175,7 @@ impl Member {
         self.update_draining();
     }
 
-    /// An operator has it emptied, or used again.
+    /// An operator drains it, or ends its drain.
     pub(super) fn set_drained(&mut self, is_drained: bool) {
         self.is_drained_by_operator = is_drained;
         self.update_draining();
@@ -219,7 +219,7 @@ impl Member {
         }
     }
 
-    /// Whether it is in the settings, or has sessions. Another one is kept because an operator has it emptied.
+    /// Whether it is in the settings, or has sessions. Another one is kept because an operator drains it.
     pub(super) fn is_present(&self) -> bool {
         self.is_listed || self.endpoint.sessions() > 0
     }
@@ -259,7 +259,7 @@ impl Member {
         self.breaker.admits(&policy.breaker, load, now).then_some(fitness)
     }
 
-    /// Whether connections may go to it as far as its state decides.
+    /// Whether its state permits connections.
     pub(super) fn is_usable(&self, now: Instant) -> bool {
         !matches!(self.state(now), EndpointState::Down | EndpointState::Draining)
     }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl Pool {
-    /// Removes the endpoints that are no longer in the settings and have no sessions, unless an operator has them emptied
+    /// Removes the endpoints that are no longer in the settings and have no sessions, unless an operator drains them
     /// and no endpoint of the settings has that order.
     pub(in crate::upstream) fn forget_unlisted(&mut self) {
         let listed = self.members.iter().filter(|member| member.is_listed && member.is_drained_by_operator);

@@ -1,4 +1,4 @@
-//! What operators see of endpoints, and what they change.
+//! Endpoints as operators see them, and the drains that operators order.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use crate::{failure::Failure, reply, settings::ENDPOINTS_MAX, upstream::Endpoint
 /// Maximum number of outages that are kept of an endpoint.
 const OUTAGES_MAX: usize = 32;
 
-/// Maximum number of endpoints that are kept because an operator has them emptied, although they are no longer listed.
+/// Maximum number of endpoints that are kept because an operator drains them, although they are no longer listed.
 const DRAINS_MAX: usize = ENDPOINTS_MAX;
 
 /// The latest outages of an endpoint, oldest first. A clone is cheap, and shows them as they were.
@@ -27,7 +27,7 @@ struct Outage {
     reason: Arc<Failure>,
 }
 
-/// What becomes of the drains that an operator has ordered when the settings, a file or names have other endpoints.
+/// The effect of a change of the listed endpoints (by settings, a file or names) on the drains of operators.
 #[derive(Debug, Default)]
 pub struct HeldDrains {
     /// The endpoints that are listed again, or with other credentials, and still drain.
@@ -38,7 +38,7 @@ pub struct HeldDrains {
     pub is_last: bool,
 }
 
-/// What an endpoint is after its drain has ended.
+/// The state of an endpoint after its drain has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undrained {
     /// It takes connections.
@@ -47,7 +47,7 @@ pub enum Undrained {
     Unlisted,
 }
 
-/// Why an endpoint is being emptied.
+/// Why an endpoint drains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DrainReason {
     /// It is no longer in the settings, in the file of endpoints, or among the addresses of its name.
@@ -69,13 +69,13 @@ pub struct EndpointOverview {
     pub weight: u32,
     /// Its tier.
     pub priority: u32,
-    /// Why it is being emptied; `None` if it is not.
+    /// Why it drains; `None` if it does not.
     pub draining: Option<DrainReason>,
-    /// Whether the settings, the file or the names have it.
+    /// Whether it is listed: in the settings, in the file or among the addresses of a name.
     pub is_listed: bool,
-    /// Whether an operator has it emptied, whatever other reason there is.
+    /// Whether an operator drains it, in addition to any other reason.
     pub is_drained_by_operator: bool,
-    /// How long its outage lasts.
+    /// How long its present outage has lasted.
     pub outage: Option<Duration>,
     /// How long it has been up since its last outage.
     pub up: Option<Duration>,
@@ -107,7 +107,7 @@ pub enum OrderError {
         "several endpoints are shown as {0}: give the number of the endpoint, as in the list of upstreams"
     )]
     Ambiguous(String),
-    /// The settings have the endpoint emptied.
+    /// The settings drain the endpoint.
     #[error("the settings have this endpoint drain: remove `drain = true` there")]
     BySettings,
     /// The endpoint is no longer listed.
@@ -156,8 +156,8 @@ impl EndpointOverview {
 // === impl Pool ===
 
 impl Pool {
-    /// All endpoints, as operators see them, those included that are no longer listed. Sessions that dial wait for it, so
-    /// texts are made later.
+    /// All endpoints, as operators see them, also those that are no longer listed. Sessions that dial wait meanwhile,
+    /// so texts are made later.
     pub fn overview(&self, now: Instant) -> Vec<EndpointOverview> {
         self.members.iter().map(|member| member.overview(now)).collect()
     }
@@ -167,7 +167,7 @@ impl Pool {
         self.members.iter().filter(|member| member.is_usable(now)).count()
     }
 
-    /// Whether the endpoints that are listed drain, all of them.
+    /// Whether all listed endpoints drain.
     pub fn drains(&self) -> bool {
         self.members.iter().all(|member| member.is_draining)
     }
@@ -189,8 +189,8 @@ impl Pool {
         }
     }
 
-    /// Has an endpoint emptied until [`undrain`](Self::undrain). The order holds while the endpoint is not listed, and when
-    /// its credentials change.
+    /// Drains an endpoint until [`undrain`](Self::undrain). The drain persists while the endpoint is not listed, and
+    /// when its credentials change.
     ///
     /// # Errors
     /// When the endpoint is forgotten.
@@ -198,8 +198,8 @@ impl Pool {
         self.member(endpoint).map(|member| member.set_drained(true)).ok_or(OrderError::Unlisted)
     }
 
-    /// Uses an endpoint again that an operator has had emptied. The drain of a name whose addresses were not known yet ends
-    /// for all of its addresses; once one of them is used again, the name has no drain.
+    /// Ends the drain of an endpoint. The drain of a name whose addresses were not known yet ends for all of its
+    /// addresses; once one of them is used again, the name has no drain.
     ///
     /// # Errors
     /// When the settings drain the endpoint, or when it is unlisted and no operator drains it.
@@ -242,7 +242,7 @@ impl Pool {
         self.members.iter().filter(is_it).map(|member| Arc::clone(&member.endpoint)).collect()
     }
 
-    /// Whether an operator has the endpoint emptied.
+    /// Whether an operator drains the endpoint.
     pub fn is_drained_by_operator(&self, endpoint: &Arc<Endpoint>) -> bool {
         let of_it = |member: &Member| Arc::ptr_eq(&member.endpoint, endpoint);
         self.members.iter().any(|member| of_it(member) && member.is_drained_by_operator)
@@ -326,7 +326,7 @@ mod tests {
         pool.undrain(&endpoint)
     }
 
-    /// The number, the URL, and whether an operator has it drain, of each endpoint.
+    /// The number and the URL of each endpoint, and whether an operator drains it.
     fn rows(pool: &Pool) -> Vec<(usize, String, bool)> {
         let row = |EndpointOverview { endpoint, is_drained_by_operator, .. }: EndpointOverview| {
             (endpoint.number(), endpoint.url().text.to_string(), is_drained_by_operator)
