@@ -1,4 +1,4 @@
-//! What went wrong with an event or with a connection to an upstream. Code compares kinds, not texts.
+//! Failures of events and of connections to upstreams. Code compares kinds, not texts.
 //!
 //! A [`Failure`] travels from the place where something fails to the session, which reports it. On the way,
 //! code depends on [`FailureKind`], [`FailureLocation`] and `retryable` only. Only [`reply`](crate::reply)
@@ -18,7 +18,7 @@ use crate::{
 /// Why an event or a connection failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What went wrong.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// Where it went wrong.
     pub location: FailureLocation,
@@ -110,8 +110,8 @@ pub enum ConnectFailure {
     Local,
     /// The attempt took longer than `connect_timeout`.
     Timeout,
-    /// There is no secure connection: the server's certificate is not accepted, or one side refuses the other in the TLS
-    /// handshake.
+    /// There is no secure connection: the server's certificate is not accepted, or one side refuses the other in the
+    /// TLS handshake.
     Tls,
     /// The response is not a valid WebSocket handshake, or agrees to something that was not offered.
     Handshake,

@@ -11,13 +11,13 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct FormatError {
-    /// What is wrong with the message or the event.
+    /// The error in the message or the event.
     pub kind: FormatErrorKind,
     /// The text for the client. It contains only data of the client or of its upstream.
     pub detail: String,
 }
 
-/// What is wrong with the bytes of a message, or with the data of an event.
+/// An error in the bytes of a message, or in the data of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FormatErrorKind {
     /// Text that is not UTF-8.

@@ -21,7 +21,7 @@ use crate::{
 /// Maximum length of a value, in bytes.
 pub const VALUE_MAX: usize = 1024;
 
-/// What is known at the start of a session.
+/// The facts about a session that are known at its start.
 #[derive(Debug, Clone, Copy)]
 pub struct Opening<'a> {
     /// The listener's name.
@@ -46,7 +46,7 @@ pub struct Opening<'a> {
     pub tls: Option<&'a str>,
 }
 
-/// What is known at the end of a session.
+/// The facts about a session that are known at its end.
 #[derive(Clone, Copy)]
 pub struct Closing<'a> {
     /// The session's id.

@@ -48,7 +48,7 @@ use crate::{listener::ServerState, metrics::Scrape, reload, settings};
 /// Maximum number of sessions that are asked at a time.
 const QUESTIONS_MAX: usize = 16;
 
-/// What the admin server shows and changes.
+/// The parts of the process that the admin server shows and changes.
 pub struct AdminState {
     /// The process.
     pub server: Arc<ServerState>,

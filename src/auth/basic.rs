@@ -62,9 +62,9 @@ pub struct Users(IndexMap<Arc<str>, PasswordHash>);
 /// The hash of a password. Clones share it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum PasswordHash {
-    /// Such as `$2y$10$…`.
+    /// A bcrypt hash, such as `$2y$10$…`.
     Bcrypt(Arc<str>),
-    /// Such as `$argon2id$v=19$m=65536,t=3,p=4$…`.
+    /// An Argon2 hash, such as `$argon2id$v=19$m=65536,t=3,p=4$…`.
     Argon2 {
         /// The text.
         text: Arc<str>,
@@ -82,11 +82,11 @@ pub struct Substitutes(hmac::Key);
 pub struct UsersError {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong there.
+    /// The error in that line.
     pub kind: UsersErrorKind,
 }
 
-/// What is wrong with a line of a list of users.
+/// An error in a line of a list of users.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UsersErrorKind {
     /// It has no user.
@@ -273,7 +273,7 @@ impl Login {
         Ok(Some(Self { user: user.to_owned(), password: Secret::from(password) }))
     }
 
-    /// What is known of the client if the login is right. `method` is the name of the section.
+    /// The identity of the client if the login is right. `method` is the name of the section.
     pub fn identity(&self, method: &Arc<str>) -> Identity {
         Identity {
             method: Arc::clone(method),

@@ -1,4 +1,4 @@
-//! What is known of a client, and what a route requires of it.
+//! The claims of a client, and the claims that a route requires.
 
 use std::borrow::Cow;
 

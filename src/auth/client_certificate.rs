@@ -21,8 +21,8 @@ pub struct ClientCertificateConfig {
     pub names: Box<[NamePattern]>,
 }
 
-/// Attributes that a subject must have, such as `CN=device *,O=Example`. An asterisk in a value is for any characters, and
-/// one alone for any subject.
+/// Attributes that a subject must have, such as `CN=device *,O=Example`. An asterisk in a value is for any characters,
+/// and one alone for any subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubjectPattern(Box<[(Box<str>, Box<str>)]>);
 
@@ -45,10 +45,10 @@ enum NameKind {
 /// A text is not a pattern of a subject or of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CertificatePatternError {
-    /// Not attributes.
+    /// The text is not a list of attributes.
     #[error("takes attributes of a subject, such as \"CN=device *,O=Example\"")]
     Subject,
-    /// Not a name.
+    /// The text is not a name.
     #[error(
         "takes a host such as \"*.devices.example\", or another name after \"email:\", \"uri:\" or \"ip:\""
     )]

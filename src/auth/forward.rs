@@ -38,8 +38,8 @@ pub const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 /// See [`METHOD`].
 pub const TARGET: HeaderName = HeaderName::from_static("x-forwarded-uri");
 
-/// Whether the service gets this header from the proxy, and never the client's. With both, a service could judge another
-/// request than the one that the upstream gets.
+/// Whether the service gets this header from the proxy, and never the client's. With both, a service could judge
+/// another request than the one that the upstream gets.
 pub fn is_set_by_proxy(name: &HeaderName) -> bool {
     is_made(name) || [METHOD, TARGET].contains(name)
 }
@@ -97,7 +97,7 @@ pub enum ServiceError {
     TooLarge,
 }
 
-/// What the response of the service decides. `method` is the name of the section.
+/// The decision in the response of the service. `method` is the name of the section.
 ///
 /// # Errors
 /// When the service denies the client, or has not decided.

@@ -62,14 +62,14 @@ use crate::{
     net::tls::TlsClient,
 };
 
-/// What is known of a client that was accepted.
+/// The identity of an accepted client.
 #[derive(Clone, PartialEq)]
 pub struct Identity {
     /// The name of the section `[auth.NAME]` that accepted the client.
     pub method: Arc<str>,
     /// Who it is: the claim `sub`, or the name of the key.
     pub subject: Option<Arc<str>>,
-    /// What is known of it, as in `{"sub":"7","scope":"read"}`. Its JSON has at most [`CLAIMS_MAX`] bytes.
+    /// The claims, such as `{"sub":"7","scope":"read"}`. Their JSON has at most [`CLAIMS_MAX`] bytes.
     pub claims: Arc<Record>,
     /// When the identity ends, in seconds since 1970; `None` if it does not.
     pub expires: Option<u64>,

@@ -50,7 +50,7 @@ pub struct Clients {
     clients: RefCell<HashMap<Arc<str>, Client>>,
 }
 
-/// What a section needs to ask its service.
+/// The checker of a section, which asks its service.
 pub(super) struct Checker {
     name: Arc<str>,
     config: ForwardConfig,

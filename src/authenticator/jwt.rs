@@ -22,9 +22,9 @@ pub(super) struct Checker {
 
 #[derive(Debug)]
 enum Keys {
-    /// Those of a file.
+    /// Keys from a file.
     Local(RwLock<Arc<KeySet>>),
-    /// Those of a URL.
+    /// Keys from a URL.
     Remote(Arc<Remote>),
 }
 
@@ -76,7 +76,7 @@ impl Checker {
         self.source.path()
     }
 
-    /// What fetches the keys.
+    /// The fetcher of the keys.
     pub(super) fn remote(&self) -> Option<&Arc<Remote>> {
         match &self.keys {
             Keys::Local(_) => None,

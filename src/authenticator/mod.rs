@@ -65,7 +65,7 @@ enum RereadError {
     Basic(#[from] auth::basic::UsersError),
 }
 
-/// What a method needs while the program runs.
+/// A method of authentication with its state.
 enum Method {
     ApiKeys(api_keys::Checker),
     Jwt(jwt::Checker),
@@ -86,7 +86,7 @@ pub struct Offer<'a> {
     pub method: &'a HttpMethod,
     /// The way of the request from the client.
     pub chain: &'a Chain,
-    /// What is known of the TLS connection; `None` without TLS.
+    /// The properties of the TLS connection; `None` without TLS.
     pub tls: Option<&'a TlsFacts>,
     /// The HTTP clients of this thread.
     pub clients: &'a Clients,
@@ -218,7 +218,7 @@ impl Authenticator {
         *self.fingerprint.lock().unwrap_or_else(PoisonError::into_inner) = fingerprint;
     }
 
-    /// What fetches the keys, if they are at a URL.
+    /// The fetcher of the keys, if they are at a URL.
     fn remote(&self) -> Option<&Arc<jwks::Remote>> {
         match &self.method {
             Method::Jwt(tokens) => tokens.remote(),
@@ -293,7 +293,7 @@ impl Authenticator {
     /// Checks a credential that an accepted client sends to renew its first one.
     ///
     /// # Errors
-    /// As for [`authenticate`]. A check that takes longer than `RENEWAL_MAX` is given up.
+    /// See [`authenticate`]. A check that takes longer than `RENEWAL_MAX` is cancelled.
     pub async fn renew(&self, secret: &Secret, requirements: &[Requirement]) -> Result<Identity, Denial> {
         let identity = timeout(RENEWAL_MAX, self.identify(secret, clock::seconds(), &Unlimited)).await;
         let identity = identity.unwrap_or(Err(Denial::Unavailable(1)))?;

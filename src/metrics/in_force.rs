@@ -1,4 +1,4 @@
-//! What the configuration in force has: it determines which series there are.
+//! The names in the configuration in force: they determine which series exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -125,7 +125,7 @@ impl Stream {
         }
     }
 
-    /// What is known of a TLS connection; `None` for a plain one.
+    /// The properties of a TLS connection; `None` for a plain one.
     fn facts(&self) -> Result<Option<TlsFacts>, TlsError> {
         match self {
             Self::Tcp(_) => Ok(None),

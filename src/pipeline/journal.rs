@@ -1,4 +1,4 @@
-//! What a program sends to its port `journal`: the class of the event, for the journal of the session.
+//! The records that programs send to the port `journal`: classes of events, for the journal of the session.
 
 use crate::{
     event::Event,

@@ -69,7 +69,7 @@ pub struct ProbeTimes {
 /// `health`: how an endpoint is probed, whether it is up or down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProbeCheck {
-    /// What the server must do.
+    /// The kind of probe.
     pub kind: CheckKind,
     /// The path and query of the request; `None`: those of the endpoint's URL.
     pub path: Option<String>,
@@ -102,9 +102,9 @@ pub struct HealthChecks {
 /// `ejection`: when an endpoint whose connections keep failing is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ejection {
-    /// After this many failures in a row; 0: never.
+    /// The number of failures in a row after which it is left out; 0: never.
     pub failures: u32,
-    /// For this long, and once more for each ejection before.
+    /// How long it is left out, multiplied by the number of ejections in a row.
     pub time: Duration,
     /// The largest share of the endpoints that is left out at a time, in percent. At least one endpoint always stays.
     pub max_share: u32,

@@ -35,7 +35,7 @@ pub struct Order {
     frame: CloseFrame,
 }
 
-/// What a session that is cut off was doing.
+/// The activity of a session that is cut off.
 #[derive(Debug)]
 enum Doing {
     /// The handshake is being answered.

@@ -16,11 +16,11 @@ pub struct EndedSpan {
     pub end_ns: u64,
     /// The session.
     pub session: Arc<TracedSession>,
-    /// What it is about.
+    /// The part of the session that it covers.
     pub detail: SpanDetail,
 }
 
-/// What a session is called.
+/// The names of a session.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TracedSession {
     /// The id, such as `1:0`.
@@ -33,7 +33,7 @@ pub struct TracedSession {
     pub upstream: Option<String>,
 }
 
-/// What a span is about.
+/// The part of a session that a span covers.
 #[derive(Debug)]
 pub enum SpanDetail {
     /// The handshake of a session.

@@ -42,7 +42,7 @@ pub struct Load {
     pub dials: usize,
 }
 
-/// What the check of a trial has shown.
+/// The result of the check of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrialCheck {
     /// Nothing: there is no trial, or it is not due.
@@ -113,7 +113,7 @@ impl Breaker {
             && self.rate_admits(limits).is_none_or(|since| since <= now)
     }
 
-    /// Since when the rate admits another dial; `None`: always.
+    /// The time from which the rate admits another dial; `None`: always.
     pub fn rate_admits(&self, limits: &BreakerLimits) -> Option<Instant> {
         let paid = self.paid.filter(|_| limits.rate.is_some())?;
         Some(paid.checked_sub(BURST).unwrap_or(paid))

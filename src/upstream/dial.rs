@@ -55,7 +55,7 @@ pub struct DialPlan {
     pub path: ClientPath,
     /// The first endpoint of the upstream. Error replies name it until the session is connected.
     pub destination: Destination,
-    /// What selects the endpoint, if the settings select it by a hash.
+    /// The value that selects the endpoint, if the settings select it by a hash.
     pub key: SessionKey,
     /// Headers of the handshake.
     pub headers: HandshakeHeaders,
@@ -169,8 +169,8 @@ impl DialPlan {
         &self.dialer.upstream.settings
     }
 
-    /// Uses these settings of the upstream from the next connection on: those that the session adopts, which may be older
-    /// than those in force. Returns false if no configuration has them. Then the session adopts others next.
+    /// Uses these settings of the upstream from the next connection on: those that the session adopts, which may be
+    /// older than those in force. Returns false if no configuration has them. Then the session adopts others next.
     pub fn adopt(&mut self, upstream: &Arc<settings::Upstream>) -> bool {
         let dialer = self.dialers.as_ref().and_then(|dialers| dialers.dialer(upstream));
         let is_known = dialer.is_some();

@@ -43,7 +43,7 @@ pub struct Lease {
     stage: Stage,
 }
 
-/// What a lease counts as.
+/// The count in which a lease is included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Reserved,
@@ -68,8 +68,8 @@ impl Endpoint {
         Self::in_pool(url, 0, Arc::default())
     }
 
-    /// Creates an endpoint without connections, with this number in its pool. When one of its dials or connections ends,
-    /// it wakes the first session that waits for `room`.
+    /// Creates an endpoint without connections, with this number in its pool. When one of its dials or connections
+    /// ends, it wakes the first session that waits for `room`.
     pub(super) fn in_pool(url: UpstreamUrl, number: usize, room: Arc<Queue>) -> Arc<Self> {
         let [sessions, dials, reserved, tries] = [0; 4].map(AtomicUsize::new);
         let (id, failures) = (LAST_ID.fetch_add(1, Relaxed) + 1, AtomicU32::new(0));

@@ -1,4 +1,4 @@
-//! What selects the endpoint of a session with `balance = "hash"`.
+//! The value that selects the endpoint of a session with `balance = "hash"`.
 
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 

@@ -112,7 +112,7 @@ pub enum Wait {
     Exhausted,
 }
 
-/// What a report has changed.
+/// The change that a report has caused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Nothing.
@@ -129,7 +129,7 @@ pub enum Change {
     Ejected(Duration),
 }
 
-/// What the monitor does next.
+/// The next step of the monitor.
 #[derive(Debug)]
 pub enum ProbeStep {
     /// Probe this endpoint now, then ask again.

@@ -17,14 +17,14 @@ pub(super) struct Restarts {
     losses: u64,
 }
 
-/// What happened to the connection of a session.
+/// A change of a session's connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionChange {
-    /// When, in milliseconds since the Unix epoch.
+    /// The time, in milliseconds since the Unix epoch.
     pub at_ms: u64,
     /// The session's name in the log.
     pub session: String,
-    /// What happened.
+    /// The kind of change.
     pub kind: ConnectionChangeKind,
 }
 
@@ -43,7 +43,7 @@ pub enum ConnectionChangeKind {
 /// The loss of a connection, or a failed dial.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionLoss {
-    /// What follows.
+    /// What follows the loss.
     pub sequel: LossSequel,
     /// The number of the attempt.
     pub attempt: u32,

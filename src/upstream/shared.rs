@@ -1,4 +1,4 @@
-//! What all threads and all configurations share about one upstream: its pool, and who waits for it.
+//! The state of one upstream that all threads and configurations share: its pool, and the sessions that wait for it.
 
 use std::{
     collections::HashSet,
@@ -46,7 +46,7 @@ const LINES_MAX: u32 = 500;
 /// The time between two looks at sessions that wait for the rate of an endpoint.
 const RATE_PAUSE: Duration = Duration::from_millis(10);
 
-/// What all threads and all configurations share about one upstream.
+/// The state of one upstream that all threads and configurations share.
 pub(super) struct Shared {
     /// The settings in force.
     settings: Mutex<Arc<settings::Upstream>>,
@@ -346,7 +346,7 @@ impl Shared {
         }
     }
 
-    /// What the monitor does next.
+    /// The next step of the monitor.
     pub(super) fn probe_step(&self) -> ProbeStep {
         let now = Instant::now();
         let mut pool = self.pool();

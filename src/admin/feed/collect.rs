@@ -1,5 +1,5 @@
-//! Observes the process: its counts, routes, upstreams, and what happened lately. It wakes no session, and what it reads
-//! does not grow with the number of sessions.
+//! Observes the process: its counts, routes, upstreams, and what happened lately. It wakes no session, and what it
+//! reads does not grow with the number of sessions.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -47,7 +47,7 @@ pub(super) struct Collector {
     started_ms: u64,
     /// The failed events that were seen.
     failures: FailureCursor,
-    /// What is known of the connections to each upstream.
+    /// The recent changes of connections to each upstream.
     connections: HashMap<String, ConnectionLog>,
 }
 

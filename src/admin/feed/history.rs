@@ -1,4 +1,4 @@
-//! What the feed remembers: the samples of the last minutes, the changes of endpoints, and the last frames.
+//! The history of the feed: the samples of the last minutes, the changes of endpoints, and the last frames.
 
 use std::{
     collections::{HashMap, VecDeque},

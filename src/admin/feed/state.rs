@@ -1,4 +1,5 @@
-//! What viewers get: a full frame when they start, then a frame of differences each second, made once for all of them.
+//! The frames for viewers: a full one when they start, then a frame of differences each second, made once for all of
+//! them.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -25,9 +25,9 @@ use crate::certificate::Certificate;
 /// Roots that are not listed in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roots {
-    /// Those of this machine.
+    /// The roots of this machine.
     System,
-    /// Those that Mozilla lists for the web. They are part of the program.
+    /// Mozilla's list of roots for the web, which is part of the program.
     Web,
 }
 
@@ -46,7 +46,7 @@ pub struct ClientFiles {
     pub name: Option<ServerName<'static>>,
 }
 
-/// What a file of an upstream is for.
+/// The role of an upstream's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientFileRole {
     /// The roots that issue the certificates of servers.
@@ -78,7 +78,7 @@ pub struct LoadedClientTls {
 enum Accepts {
     /// None, because no root is known.
     None,
-    /// Those that a root has issued.
+    /// Servers whose certificates a root has issued.
     Issued,
     All,
 }

@@ -18,7 +18,7 @@ pub trait Load: Send + Sync + 'static {
     /// The value that is made from the files.
     type Loaded: Send + Sync;
 
-    /// What is wrong with a file.
+    /// The error in a file.
     type Problem;
 
     /// The files.

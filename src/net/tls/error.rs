@@ -1,4 +1,4 @@
-//! What is wrong with a TLS connection, in words for logs and clients.
+//! Errors of TLS connections, as texts for logs and clients.
 
 use std::io::{self, ErrorKind};
 

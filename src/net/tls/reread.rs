@@ -34,9 +34,9 @@ struct Reread<S: Load> {
     made: FromFiles<S>,
     /// A part of log lines, such as `listener=ws`.
     owner: String,
-    /// What was wrong with the files at the last reading.
+    /// The error in the files at the last reading.
     wrong: Option<String>,
-    /// What was last reported about the validity of the certificates.
+    /// The latest warnings about the validity of the certificates.
     reported: Vec<(String, Validity)>,
 }
 

@@ -69,7 +69,7 @@ pub struct LoadedServerTls {
     certificates: Vec<(String, Certificate)>,
 }
 
-/// What a file of a listener is for.
+/// The role of a listener's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileRole {
     /// The certificate of this number, from 0.
@@ -87,7 +87,7 @@ pub enum FileRole {
 pub struct FileProblem {
     /// Which of the files it is.
     pub role: FileRole,
-    /// What is wrong with it. The text does not repeat its content.
+    /// The error. The text does not repeat the content of the file.
     pub text: String,
 }
 
@@ -274,7 +274,7 @@ impl fmt::Debug for TlsServer {
     }
 }
 
-/// What is known of a connection after its handshake.
+/// The properties of a connection after its handshake.
 ///
 /// # Errors
 /// When the client's certificate is malformed or too large.

@@ -21,8 +21,8 @@ pub(super) const BUFFER: usize = 32 * 1024;
 ///
 /// A write is complete when the socket has taken all of its encrypted bytes. Until then it is pending, and must be
 /// repeated with the same bytes, as the queue of a connection does. So what the socket does not take stays in that
-/// queue, where it counts, and a message counts as written when it has left. Encrypted bytes, up to 32 KiB, exist beside
-/// it only while the socket is full.
+/// queue, where it counts, and a message counts as written when it has left. Encrypted bytes, up to 32 KiB, exist
+/// beside it only while the socket is full.
 ///
 /// Received bytes are decrypted when they are read, one record of at most 16 KiB at a time.
 ///
@@ -47,8 +47,8 @@ impl TlsStream {
         Self { stream, encrypted: 0, reports_cut: false }
     }
 
-    /// From now on, an end of the connection without `close_notify` reads as the error `ConnectionAborted`, for protocols
-    /// in which the end of the connection is the end of a message (RFC 8446 section 6.1).
+    /// From now on, an end of the connection without `close_notify` reads as the error `ConnectionAborted`, for
+    /// protocols in which the end of the connection is the end of a message (RFC 8446 section 6.1).
     pub fn report_cut(&mut self) {
         self.reports_cut = true;
     }
@@ -58,7 +58,7 @@ impl TlsStream {
         self.stream.get_ref().0
     }
 
-    /// What is known of a client's connection; `None` for a connection to a server.
+    /// The properties of a client's connection; `None` for a connection to a server.
     ///
     /// # Errors
     /// When the client's certificate is malformed or too large.

@@ -25,7 +25,7 @@ use crate::{
 /// preferred until the probe has succeeded.
 pub(super) const LOSSES_MAX: u32 = 2;
 
-/// What the pool knows of an endpoint.
+/// An endpoint with its state in the pool.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) endpoint: Arc<Endpoint>,
@@ -87,7 +87,7 @@ pub(super) enum Use {
     Later,
 }
 
-/// What a failure says about the endpoint.
+/// The meaning of a failure for the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
     /// Nothing.
@@ -195,7 +195,7 @@ impl Member {
         }
     }
 
-    /// What operators see of it.
+    /// The endpoint as operators see it.
     pub(super) fn overview(&self, now: Instant) -> EndpointOverview {
         EndpointOverview {
             endpoint: Arc::clone(&self.endpoint),

@@ -32,7 +32,7 @@ pub(super) struct Conditions {
 /// Which claims a condition may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claims {
-    /// Those that the log shows. Otherwise everybody could find out the others by trying values.
+    /// Claims that the log shows. Otherwise everybody could discover the others by trying values.
     Shown,
     /// All, for operators with the token.
     All,

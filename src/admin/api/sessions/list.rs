@@ -39,7 +39,7 @@ pub(super) struct Parameters {
     offset: Option<usize>,
 }
 
-/// What the list is sorted by. Numbers are sorted from the largest one.
+/// The sort key of the list. Numbers are sorted in descending order.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
@@ -109,7 +109,7 @@ pub(super) async fn list(
     Ok(answer::ok(&json!({ "total": total, "matched": matched, "offset": offset, "sessions": rows })))
 }
 
-/// What is known of a session without its help.
+/// The row of a session, from data that needs no answer of its actor.
 pub(super) fn row(info: &SessionInfo, stage: Stage) -> Map<String, Value> {
     let age = info.since.elapsed();
     let SessionTotals { received, sent, counts, pushed, discarded, restarts, gaps, moves, active } =

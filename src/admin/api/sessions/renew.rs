@@ -23,17 +23,17 @@ use crate::{
 /// Maximum time by which an order extends a session, in seconds: a year.
 const SECONDS_MAX: u64 = 366 * 24 * 60 * 60;
 
-/// For whom, and for how long.
+/// The body of the request.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Renew {
     /// Who the client must be, so that an order never extends the session of somebody else.
     subject: String,
-    /// From now on.
+    /// The time from now until the credential expires.
     seconds: u64,
 }
 
-/// Lets the credential expire that many seconds from now.
+/// Extends the credential until this many seconds from now.
 ///
 /// # Errors
 /// 409 when the client is another subject, has no credential that expires, or has one that expires later.
