@@ -32,7 +32,7 @@ build: | needs ## Build the optimised program, target/release/towline
 PROGRAM = $(or $(CARGO_TARGET_DIR),target)/release/towline
 
 .PHONY: package
-package: build ## Write what packages have besides the program to target/package: manual pages, completions, settings
+package: build ## Write the files of packages, without the binary, to target/package: manual pages, completions, settings
 	rm -rf target/package
 	$(PROGRAM) man target/package/man
 	$(PROGRAM) completions bash > target/package/towline.bash
@@ -53,13 +53,13 @@ test: tools realworld-packages ## Run all tests; the first time this builds webs
 # `make test` is `cargo test`, which needs no installation. nextest starts a process for each test and runs
 # the heavy ones alone (.config/nextest.toml); whether that is faster here has not been measured yet.
 .PHONY: nextest
-nextest: tools realworld-packages ## The same tests, each in a process of its own; needs cargo-nextest
+nextest: tools realworld-packages ## Run the tests with a separate process for each; needs cargo-nextest
 	@$(call needs_tool,cargo nextest --version,cargo install --locked cargo-nextest)
 	cargo nextest run --locked --workspace $(FEATURES)
 	cargo test --locked --workspace $(FEATURES) --doc
 
 .PHONY: loom
-loom: | needs ## Check the wake-ups of budgets and ack trackers in every order of threads
+loom: | needs ## Check the wake-ups of budgets and ack trackers in every interleaving of threads
 	cargo test --locked --manifest-path loom/Cargo.toml
 
 .PHONY: coverage
@@ -89,7 +89,7 @@ book: ## Build the documentation as a site, target/book/docs/index.html; needs m
 	cp -R integration/autobahn integration/realworld target/book/integration
 
 .PHONY: realworld
-realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through it, see docs/realworld.md
+realworld: | needs ## Run Socket.IO, GraphQL, MQTT, Jupyter and Chromium through the proxy, see docs/realworld.md
 	@integration/realworld/run.sh
 
 # The browser.
@@ -154,7 +154,7 @@ prose: ## Find phrases that CONTRIBUTING.md asks to avoid; .ci/prose.txt lists t
 	@.ci/prose
 
 .PHONY: deny
-deny: | needs ## Check licences, advisories and sources of the dependencies, if cargo-deny is there
+deny: | needs ## Check licences, advisories and sources of the dependencies, if cargo-deny is installed
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --locked check; \
 	elif [ -n "$$CI" ]; then \
@@ -165,7 +165,7 @@ deny: | needs ## Check licences, advisories and sources of the dependencies, if 
 	fi
 
 .PHONY: tools
-tools: $(WEBSOCAT) ## Build what the tests use besides Cargo's own dependencies
+tools: $(WEBSOCAT) ## Build the programs that the tests use, such as websocat
 
 # Without TLS, which would ask for OpenSSL's headers.
 $(WEBSOCAT): | needs

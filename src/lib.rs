@@ -10,7 +10,7 @@
 //! listener                    accepts a client's connection and answers its handshake
 //! client_address              the address of a client behind balancers
 //! router                      selects the route of a request, checks its origin
-//! authenticator, auth         who a client is, by the credential in its request
+//! authenticator, auth         authenticates the client by the credential in its request
 //! header_list                 header values that are lists, headers for one connection only
 //! http1                       messages of HTTP/1.1 with bodies, for requests that are forwarded
 //! placeholders                texts with placeholders such as `${code}`
@@ -26,16 +26,18 @@
 //! pipeline, trickle           programs over events
 //! connector                   the upstream's actor: owns one connection and the events in flight on it
 //! supervisor                  one per session: restarts connectors, turns their losses into failures
+//! recovery                    journals: logins and subscriptions for a new upstream connection
 //! upstream                    state of an upstream that all sessions share: endpoint, reconnect rate; dials
 //! policy                      what happens to a client on the loss of its upstream
-//! failure, format_error       what went wrong, as kinds
+//! failure, format_error       kinds of failures
 //! reply                       failures as texts and codes for the client
 //! net                         streams, socket options, names, connecting
-//! certificate                 certificates, and what is known of a client's TLS connection
+//! certificate                 certificates, and the properties of a client's TLS connection
 //! files                       files that are read again when they change
 //! authority, userinfo         user, password, host and port of a URL; the URL with its secrets masked
 //! http_url                    URLs of servers that the proxy itself asks
 //! figures                     numbers about sessions that other threads read
+//! printable                   escapes of characters that change how a line is shown
 //! turn, ticker, deadline      one turn of an actor with a socket; the actor's timers
 //! clock, restart              the time of day; tasks that start again when they have panicked
 //! memory                      frees memory of idle queues

@@ -7,8 +7,8 @@
 //!                      ├─ router: selects the route of the request
 //!                      └─ exchange: a request that does not ask for a WebSocket
 //! ```
-//! Each listener is opened and closed alone, and runs on every worker thread. A session stays on the thread
-//! that accepted its connection.
+//! Each listener is opened and closed independently, and runs on every worker thread. A session stays on the
+//! worker thread that received its connection.
 
 mod accept;
 mod admission;
