@@ -42,7 +42,7 @@ fn the_command_reports_what_the_server_refuses() {
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("where:1:"), "{}", refused.stderr);
     for (name, value, reason) in [
-        ("--session", "1:0", "no session 1:0: it has ended, or never was"),
+        ("--session", "1:0", "no session 1:0: it has ended, or never began"),
         ("--route", "x", "no route \"x\"; known: route[1]"),
         ("--listener", "x", "no listener \"x\"; known: ws"),
     ] {

@@ -29,7 +29,7 @@ pub fn claim<'a>(claims: &'a Record, name: &str) -> Option<&'a Value> {
     found.filter(|value| !matches!(value, Value::Null))
 }
 
-/// A claim's value as a text: a text as it is, and anything else as JSON.
+/// A claim's value as a text: a text unchanged, and anything else as JSON.
 ///
 /// # Security
 /// An array is not joined by commas, because one of its items could contain a comma.

@@ -409,7 +409,7 @@ impl Hidden {
         }
     }
 
-    /// Masks the credential in a value of a header, for programs. Returns the value as it is if the header is no source.
+    /// Masks the credential in a value of a header, for programs. Returns the value unchanged if the header is not a source.
     pub fn shown(sources: &[Source], name: &HeaderName, value: &str) -> String {
         let is = |source: &Source| match source {
             Source::Authorization => *name == header::AUTHORIZATION,

@@ -38,7 +38,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let known = KNOWN.iter().find(|(known, _)| *known == identifier).map(|(_, name)| *name);
     let value = match attribute.as_str() {
         Ok(value) => escaped(value),
-        // RFC 4514 section 2.4: values that are no text are in hexadecimal form.
+        // RFC 4514 section 2.4: values that are not text are in hexadecimal form.
         Err(_) => attribute.as_slice().iter().fold("#".to_owned(), |mut text, byte| {
             let _ = write!(text, "{byte:02x}");
             text

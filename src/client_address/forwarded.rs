@@ -79,7 +79,7 @@ pub fn is_forwarding(name: &HeaderName) -> bool {
     is_made(name) || ADDRESSES.contains(&name.as_str()) || OF_BALANCERS.contains(&name.as_str())
 }
 
-/// Whether a header is one of those that each proxy on the way extends.
+/// Whether a header is one of those that each proxy extends.
 pub fn is_made(name: &HeaderName) -> bool {
     [FOR, PROTO, XHOST, FORWARDED].contains(name)
 }

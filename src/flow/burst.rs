@@ -30,7 +30,7 @@ impl EventBurst {
         }
     }
 
-    /// The events, each for itself.
+    /// The events one by one.
     pub fn into_envelopes(self) -> Vec<Envelope> {
         let kind = self.kind();
         let Self { messages, tickets, mut permit, ingest_ns } = self;

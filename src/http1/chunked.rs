@@ -53,7 +53,7 @@ impl Default for State {
 }
 
 impl Chunked {
-    /// Whether the body is complete. What follows it is no part of the body.
+    /// Whether the body is complete. What follows it is not part of the body.
     pub fn is_complete(&self) -> bool {
         self.0 == State::Complete
     }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Beginning {
     /// The addresses of the client's connection to the balancer; `None` if they are those of the socket.
     pub(super) addresses: Option<ProxyAddresses>,
-    /// Bytes that were read and are no part of a header, such as the `P` of `POST`.
+    /// Bytes that were read and are not part of a header, such as the `P` of `POST`.
     pub(super) early: Vec<u8>,
 }
 

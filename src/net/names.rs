@@ -24,7 +24,7 @@ const FAILED_MAX: Duration = Duration::from_secs(30);
 /// How long a dial waits for new addresses when older addresses of the name are known.
 pub(super) const STALE_AFTER: Duration = Duration::from_millis(500);
 
-/// Maximum age of known addresses. Older ones are not used, because they may belong to another host by then.
+/// Maximum age of known addresses. Older ones are not used, because they may belong to another host by now.
 const STALE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// Maximum number of concurrent look-ups, each on a separate thread. Only names whose server is silent can

@@ -125,7 +125,7 @@ pub enum Change {
     Open,
     /// The endpoint is up again, after an outage of this length.
     Up(Duration),
-    /// The endpoint is left out for so long.
+    /// The endpoint is left out for this long.
     Ejected(Duration),
 }
 

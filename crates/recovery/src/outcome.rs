@@ -100,7 +100,7 @@ pub enum Broken {
     /// The upstream takes no sessions now. Dial again, with the usual backoff.
     #[error("the upstream is not available")]
     Unavailable,
-    /// The upstream's bytes are no packets of the protocol, or a packet exceeds the limit.
+    /// The upstream's bytes are not packets of the protocol, or a packet exceeds the limit.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -135,7 +135,7 @@ pub enum Reason {
     /// The subscription cannot be restored without a second effect.
     #[error("the subscription cannot be restored at a new connection")]
     NotReplayable,
-    /// The client's bytes are no packets of the protocol, or a packet exceeds the limit. End the session.
+    /// The client's bytes are not packets of the protocol, or a packet exceeds the limit. End the session.
     #[error("{0}")]
     Malformed(&'static str),
     /// A program names a place of an id, and the message has no id there.

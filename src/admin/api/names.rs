@@ -40,7 +40,7 @@ pub(super) fn check(
 pub(super) fn check_session(server: &ServerState, id: SessionId) -> Result<(), ApiError> {
     match server.registry.session(id) {
         Some(_) => Ok(()),
-        None => Err(ApiError::not_found(format!("no session {id}: it has ended, or never was"))),
+        None => Err(ApiError::not_found(format!("no session {id}: it has ended, or never began"))),
     }
 }
 

@@ -57,7 +57,7 @@ struct Shard<K> {
 #[derive(Debug)]
 struct ClientEntry {
     sessions: usize,
-    /// It limits nothing if the settings have no rate. Sessions have it all the same, because a reload may add one.
+    /// It limits nothing if the settings have no rate. Sessions have it nevertheless, because a reload may add one.
     limiter: SharedLimit,
     /// The key in [`Shard::idle`]; `None` while the client has sessions.
     idle: Option<u64>,

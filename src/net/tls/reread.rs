@@ -1,6 +1,6 @@
 //! Reads certificates and keys again when their files change.
 //!
-//! Running connections keep the certificates of their handshakes. Files that cannot be used leave everything as it is.
+//! Running connections keep the certificates of their handshakes. Files that cannot be used change nothing.
 
 use std::{convert::Infallible, future::pending, path::PathBuf, time::Duration};
 

@@ -178,7 +178,7 @@ impl<'a> Section<'a> {
         self.reader.note(Problem { key, value, origin, text: text.into() });
     }
 
-    /// The items of a list that takes tables; reports a value that is no list. A text from the environment is a list
+    /// The items of a list that takes tables; reports a value that is not a list. A text from the environment is a list
     /// of URLs that are separated by commas.
     pub(crate) fn items(&self, name: &str) -> Vec<Item<'a>> {
         let (Some(value), Kind::Endpoints(keys) | Kind::Tables(keys)) = (self.said(name), self.kind(name))

@@ -44,7 +44,7 @@ pub(super) struct Member {
     pub(super) is_listed: bool,
     /// The number of endpoints that had left the settings when it did; 0 if it never did.
     pub(super) departure: u64,
-    /// Whether it is no longer in the settings, or is being emptied.
+    /// Whether it is no longer in the settings, or drains.
     pub(super) is_draining: bool,
     /// Whether the settings drain it.
     is_drained_by_settings: bool,

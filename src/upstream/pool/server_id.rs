@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use crate::{settings::UpstreamUrl, userinfo};
 
-/// The server and the path of an endpoint. Its credentials, which are in user, password and query, are no part of it.
+/// The server and the path of an endpoint. Its credentials, which are in user, password and query, are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ServerId {
     /// Scheme, host and port.
