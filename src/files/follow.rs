@@ -1,7 +1,7 @@
-//! Follows files: looks at them from time to time, and reads them again when they have changed.
+//! Follows files: checks them periodically, and reads them again when they have changed.
 //!
-//! The first version that is seen is read too, because the files may have changed since they were read with the settings.
-//! What is made of them knows by a [`Fingerprint`] whether it has another content.
+//! The first version is read too, because the files may have changed since they were read with the settings. The object
+//! that is made from them recognises the same content by its [`Fingerprint`].
 
 use std::{
     path::PathBuf,
@@ -18,9 +18,9 @@ use super::{Looks, Retries, Version};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);
 
-/// Something that is made of files, and made again when they change.
+/// An object that is made from files, and made again when they change.
 pub trait Followed {
-    /// What the files are read into.
+    /// The result of reading the files.
     type Read: Send + 'static;
 
     /// The files.
@@ -30,24 +30,24 @@ pub trait Followed {
     /// delays nothing else.
     fn reader(&self) -> Box<dyn FnOnce() -> Self::Read + Send>;
 
-    /// Uses what was read. It may be what is in use already. What is refused is read again later, so a line in the log is
-    /// for a reason that differs from the last one.
+    /// Uses the result, which may be in use already. Refused files are read again later, so write a log line only if
+    /// the reason differs from the last one.
     fn take(&mut self, read: Self::Read) -> Taken;
 
-    /// Called after each look.
+    /// Called after each check.
     fn after_look(&mut self) {}
 }
 
-/// Whether files that were read are used.
+/// Whether the result of a reading is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// They are in use.
+    /// It is in use.
     Used,
-    /// They cannot be used.
+    /// It cannot be used.
     Refused,
 }
 
-/// Which versions of some files were seen, and which one was read.
+/// The versions of some files that were seen, and the one that was read.
 #[derive(Debug, Default)]
 pub struct Follower {
     looks: Looks<Vec<Option<Version>>>,
@@ -57,7 +57,7 @@ pub struct Follower {
 // === impl Fingerprint ===
 
 impl Fingerprint {
-    /// That of this text.
+    /// The fingerprint of this text.
     pub fn of(text: &str) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
@@ -68,9 +68,9 @@ impl Fingerprint {
 // === impl Follower ===
 
 impl Follower {
-    /// Looks at the files once, and reads them if they have changed. A change is taken at the second look that finds the
-    /// files the same, so that a program that writes them in several steps is not read in between. Files that cannot be
-    /// used are read again after a while, even if they are the same.
+    /// Checks the files once, and reads them if they have changed. A change is read when two checks in a row find the
+    /// same files, so that files that are written in several steps are not read in between. Files that cannot be used
+    /// are read again after a while, even if they are the same.
     pub async fn look(&mut self, followed: &mut impl Followed) {
         let paths = followed.paths();
         let versions = move || paths.iter().map(|path| Version::of(path)).collect::<Vec<_>>();
@@ -90,7 +90,7 @@ impl Follower {
         followed.after_look();
     }
 
-    /// Looks at the files for as long as `is_needed`, with this pause between two looks.
+    /// Checks the files for as long as `is_needed`, with this pause between two checks.
     pub async fn follow<F: Followed>(
         &mut self,
         followed: &mut F,

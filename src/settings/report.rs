@@ -56,11 +56,11 @@ pub struct Pending {
 /// The value of a key that is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InForce {
-    /// It has none.
+    /// The key has no value.
     Unset,
-    /// As TOML, with secrets masked.
+    /// The value as TOML, with secrets masked.
     Value(Arc<str>),
-    /// It is too long to be shown.
+    /// The value is too long to be shown.
     Long,
 }
 

@@ -16,10 +16,10 @@ use crate::{
 /// Maximum number of events in one answer.
 const PAGE_MAX: usize = 1000;
 
-/// The number of events in an answer whose request does not say.
+/// The default number of events in an answer.
 const PAGE: usize = 100;
 
-/// Which events are listed. All conditions that are given must hold.
+/// Which events are listed. An event must meet all conditions that are given.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parameters {

@@ -1,6 +1,6 @@
-//! Finds the values of secret keys in XML and HTML: elements such as `<password>x</password>`, and elements and attributes
-//! beside the name of a secret, such as `<key>password</key><string>x</string>` and `<entry name="password">x</entry>`.
-//! Attributes such as `password="x"` are fields.
+//! Finds the values of secret keys in XML and HTML: elements such as `<password>x</password>`, and elements and
+//! attributes next to the name of a secret, such as `<key>password</key><string>x</string>` and `<entry
+//! name="password">x</entry>`. Attributes such as `password="x"` are fields.
 //!
 //! It accepts incomplete markup, and markup within other text.
 
@@ -14,7 +14,7 @@ use super::{
 /// An element that has no content and needs no end tag.
 const EMPTY_ELEMENT: &str = "input";
 
-/// Finds what is masked.
+/// Finds the ranges to mask.
 pub(super) fn find(text: &str, rules: &Redaction, mask: impl FnMut(Range<usize>)) {
     if text.contains('<') {
         Scan { text, rules, mask, at: 0, last: None, is_named: false }.run();
@@ -132,7 +132,7 @@ fn tag_length(rest: &str) -> usize {
     rest.find(['<', '>']).map_or(rest.len(), |at| at + usize::from(rest[at..].starts_with('>')))
 }
 
-/// The start tag whose sign is at `start`; `None` if it is none.
+/// The start tag whose sign is at `start`; `None` if it is not one.
 fn start_tag<'a>(text: &'a str, start: usize, rules: &Redaction) -> Option<StartTag<'a>> {
     let (name, mut at) = name(text, start + 1);
     if name.is_empty() {

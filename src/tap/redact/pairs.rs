@@ -1,4 +1,4 @@
-//! Names beside their values: `{"name":"password","value":"x"}` and `["authorization","Bearer x"]`.
+//! Names next to their values: `{"name":"password","value":"x"}` and `["authorization","Bearer x"]`.
 
 use std::ops::Range;
 
@@ -32,7 +32,7 @@ pub(super) fn is_secret_name(text: &str, rules: &Redaction) -> bool {
     text.len() <= NAME_MAX && text.split_whitespace().count() <= NAME_WORDS_MAX && rules.has_key(text)
 }
 
-/// What is between two brackets.
+/// The kind of the content between two brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Inside {
     Object,
@@ -43,7 +43,7 @@ pub(super) enum Inside {
 #[derive(Debug)]
 pub(super) struct Pairs {
     inside: Inside,
-    /// What the current value is.
+    /// The role of the current value.
     role: Role,
     /// Whether the object has the name of a secret, or the last text of the list is one.
     is_secret: bool,
@@ -65,7 +65,7 @@ impl Pairs {
         Self { inside, role: Role::Other, is_secret: false, values: Vec::new() }
     }
 
-    /// Notes a key, whose value begins at `start`. Returns whether that is masked.
+    /// Records a key, whose value begins at `start`. Returns whether the value is masked.
     pub(super) fn key(&mut self, key: &str, start: usize) -> bool {
         let key = normal(key);
         self.role = match &*key {
@@ -84,7 +84,7 @@ impl Pairs {
         self.inside == Inside::List || self.role == Role::Name
     }
 
-    /// Notes a string that is a value. Returns what is masked because of it.
+    /// Records a string that is a value. Returns the ranges that are masked because of it.
     pub(super) fn string(&mut self, text: &str, range: Range<usize>, rules: &Redaction) -> Vec<Range<usize>> {
         if self.takes_value() {
             return vec![range];
@@ -110,7 +110,7 @@ impl Pairs {
         self.inside == Inside::List && std::mem::take(&mut self.is_secret)
     }
 
-    /// Notes a comma. `end` is where the value before it ends.
+    /// Records a comma. `end` is the end of the value before it.
     pub(super) fn comma(&mut self, end: usize) {
         if let (Role::Value, Some((_, known @ None))) = (self.role, self.values.last_mut()) {
             *known = Some(end);

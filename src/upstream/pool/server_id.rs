@@ -1,4 +1,4 @@
-//! Which endpoints an operator's drain concerns.
+//! The identity of endpoints for the drains of operators.
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What the operations of `patch` and `merge` change: the fields of a record, or those of a JSON text.
+//! The fields that `patch` and `merge` change: those of a record, or those of a JSON text.
 
 use std::sync::Arc;
 
