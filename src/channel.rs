@@ -42,14 +42,13 @@ pub struct Channel<S, T> {
     link: Link<S, T>,
     inbound: Inbound,
     outbound: Outbound,
-    /// The budget for bytes that were read from this peer and are not written to the other side yet.
-    budget: Arc<Budget>,
-    /// Bytes that were read and are not events yet.
+    /// Bytes that were read and are not events yet, and the budget for bytes that were read from this peer and are not
+    /// written to the other side yet.
     partial: PartialBytes,
     /// Number of messages and events that may still be read in the current turn.
-    steps: usize,
+    steps: u32,
     /// Maximum number of messages of the next burst.
-    burst_max: usize,
+    burst_max: u32,
     /// Whether the channel reads from the peer in the current turn. False when the budget is used up or the
     /// owner has called [`Channel::hold_back`].
     is_reading: bool,
@@ -110,7 +109,6 @@ where
             link: Link::new(socket, role, limits, liveness, rest),
             inbound: Inbound::new(format),
             outbound: Outbound::new(format),
-            budget: Arc::clone(budget),
             partial: PartialBytes::new(budget),
             steps: 0,
             burst_max: 0,
@@ -133,7 +131,7 @@ where
 
     /// Begins a turn of at most `TURN_STEPS` steps.
     pub fn begin_turn(&mut self) {
-        self.link.allow(self.budget.allowance().saturating_sub(self.inbound.held()));
+        self.link.allow(self.budget().allowance().saturating_sub(self.inbound.held()));
         self.steps = TURN_STEPS;
         self.burst_max = 0;
         self.is_reading = true;
@@ -141,6 +139,7 @@ where
 
     /// Allows bursts of at most `messages` messages in the current turn, if the format keeps messages as they are.
     pub fn allow_bursts(&mut self, messages: usize) {
+        let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         self.burst_max = if self.inbound.keeps_messages() { messages } else { 0 };
     }
 
@@ -156,7 +155,7 @@ where
             return Poll::Pending;
         };
         self.steps = steps;
-        if !self.budget.room_or_wake(cx.waker()) {
+        if !self.budget().room_or_wake(cx.waker()) {
             self.is_reading = false;
             return Poll::Pending;
         }
@@ -165,7 +164,7 @@ where
         {
             return Poll::Ready(Ok(Received::Event(decoded)));
         }
-        self.link.set_room(self.budget.room());
+        self.link.set_room(self.partial.budget().room());
         self.link.set_bursts(self.burst_limits());
         let Poll::Ready(incoming) = self.link.poll_next(cx) else {
             self.is_reading = !self.link.is_held_up();
@@ -175,7 +174,8 @@ where
             Incoming::Message(message) => Received::Message(message),
             Incoming::Burst(burst) => {
                 // Each message takes a step, and its event another.
-                self.steps = self.steps.saturating_sub(2 * burst.len() - 1);
+                let steps = u32::try_from(2 * burst.len() - 1).unwrap_or(u32::MAX);
+                self.steps = self.steps.saturating_sub(steps);
                 Received::Burst(burst)
             }
             Incoming::Ping(payload) => {
@@ -188,8 +188,8 @@ where
     }
 
     fn burst_limits(&self) -> BurstLimits {
-        let messages = self.burst_max.min(self.steps / 2 + 1);
-        BurstLimits { messages, bytes: self.budget.room_of_burst(), overhead: EVENT_COST }
+        let messages = self.burst_max.min(self.steps / 2 + 1) as usize;
+        BurstLimits { messages, bytes: self.budget().room_of_burst(), overhead: EVENT_COST }
     }
 
     /// Records that the owner cannot accept another event, so that the channel does not read. Meanwhile the
@@ -259,17 +259,17 @@ where
 
     /// The budget for bytes that were read from this peer and are not written to the other side yet.
     pub fn budget(&self) -> &Arc<Budget> {
-        &self.budget
+        self.partial.budget()
     }
 
     /// Uses bytes of the budget for an event with this data. The permit returns them.
     pub fn permit(&self, data: &Data) -> Permit {
-        self.budget.take(data.size())
+        self.budget().take(data.size())
     }
 
     /// Uses bytes of the budget for the events of a burst.
     pub fn permit_burst(&self, burst: &Burst) -> Permit {
-        self.budget.take_many(burst.bytes(), burst.len())
+        self.budget().take_many(burst.bytes(), burst.len())
     }
 
     /// The metadata of an event with this data from the message that was fed last. `rest` is the metadata
@@ -286,8 +286,7 @@ where
     // --- Writing
 
     /// Encodes an event and queues its messages. `token` makes the token of each message; its arguments are whether
-    /// the message is the last one, the length of its payload, and the permit. `scratch` is empty before and after; the owner keeps it to reuse
-    /// its memory. Returns the number of messages.
+    /// the message is the last one, the length of its payload, and the permit. Returns the number of messages.
     ///
     /// # Errors
     /// When the format cannot encode the data. Nothing is queued then.
@@ -296,7 +295,6 @@ where
         data: Data,
         meta: &Meta,
         permit: Option<Permit>,
-        scratch: &mut Vec<Message>,
         token: impl Fn(bool, usize, Option<Permit>) -> T,
     ) -> Result<usize, FormatError> {
         if self.encodes_one() {
@@ -305,9 +303,10 @@ where
             let _ = self.link.push(message, token);
             return Ok(1);
         }
-        self.encode(data, meta, scratch)?;
-        let count = scratch.len();
-        for Part { message, is_last, permit } in parts(scratch, permit) {
+        let mut messages = Vec::new();
+        self.encode(data, meta, &mut messages)?;
+        let count = messages.len();
+        for Part { message, is_last, permit } in parts(&mut messages, permit) {
             // After our close frame `push` refuses; message and token are dropped.
             let token = token(is_last, message.len(), permit);
             let _ = self.link.push(message, token);
@@ -405,11 +404,11 @@ mod tests {
     #[actix::test]
     async fn a_turn_ends_after_its_steps_and_the_next_one_continues() {
         let (mut channel, mut server) = channel(usize::MAX);
-        server.write_all(&text("a\n").repeat(TURN_STEPS)).await.unwrap();
+        server.write_all(&text("a\n").repeat(TURN_STEPS as usize)).await.unwrap();
         // A message is one step, and its event another.
         for _ in 0..2 {
             let (events, steps) = turn(&mut channel);
-            assert_eq!((events.len(), steps), (TURN_STEPS / 2, TURN_STEPS));
+            assert_eq!((events.len(), steps), (TURN_STEPS as usize / 2, TURN_STEPS as usize));
             assert!(channel.is_reading);
         }
         assert_eq!(turn(&mut channel).1, 0);
@@ -467,8 +466,7 @@ mod tests {
     async fn only_the_last_message_of_an_event_has_its_permit() {
         let (mut channel, _server) = channel(usize::MAX);
         let data = Data::from(Value::string("a"));
-        let count =
-            channel.push_event(data, &Meta::new(false, None), None, &mut Vec::new(), |is_last, _, _| is_last);
+        let count = channel.push_event(data, &Meta::new(false, None), None, |is_last, _, _| is_last);
         assert_eq!(count, Ok(1));
         assert_eq!(channel.link().outbox().tokens().collect::<Vec<_>>(), [&true]);
         let mut messages = vec![Message::Text("a".into()), Message::Text("b".into())];

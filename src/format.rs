@@ -19,7 +19,8 @@ pub struct Inbound {
     codec: &'static dyn Codec,
     /// The preprocessors; `None` if a message is one event.
     preprocessors: Option<Box<Preprocessors>>,
-    passing: Option<Message>,
+    /// The message that was fed last; `None` once it is taken. Boxed, because an idle connection has none.
+    passing: Option<Box<Message>>,
     binary: bool,
 }
 
@@ -43,7 +44,7 @@ impl Inbound {
         self.binary = message.is_binary();
         match &mut self.preprocessors {
             Some(preprocessors) => preprocessors.feed(message.into_bytes()),
-            None => self.passing = Some(message),
+            None => self.passing = Some(Box::new(message)),
         }
     }
 
@@ -85,7 +86,7 @@ impl Inbound {
             },
             None => {
                 let message = self.passing.take()?;
-                self.decoded(message)
+                self.decoded(*message)
             }
         };
         Some(decoded)
@@ -123,7 +124,7 @@ impl Inbound {
 
     /// Number of bytes held of messages that are not events yet.
     pub fn held(&self) -> usize {
-        let passing = self.passing.as_ref().map_or(0, Message::len);
+        let passing = self.passing.as_ref().map_or(0, |message| message.len());
         passing + self.preprocessors.as_ref().map_or(0, |preprocessors| preprocessors.held())
     }
 

@@ -12,7 +12,7 @@ use crate::clock;
 /// Maximum number of messages and events that are read from one socket in one turn. A busy peer with more of
 /// them waits for the other sessions of its thread (guarantee C3). At about a microsecond each, a turn ends
 /// within a millisecond.
-pub const TURN_STEPS: usize = 512;
+pub const TURN_STEPS: u32 = 512;
 
 /// An actor with a socket. The actor's context polls it, whenever the socket or a message wakes it.
 pub trait Driven: Actor<Context = Context<Self>> {

@@ -50,7 +50,7 @@ use crate::{
     tap::SessionTap,
     turn::{Driven, drive},
     upstream::{Announced, DialError, Dialed, Dialing, IdleFlag, Lease},
-    wire::{Message, Role},
+    wire::Role,
 };
 
 /// The actor that owns one connection to an upstream.
@@ -100,10 +100,6 @@ pub struct Connector {
     batch: Batch,
     /// What goes back in the current turn, before the batch.
     outgoing: Run,
-    /// The messages of one event. The vector is kept to reuse its memory.
-    messages: Vec<Message>,
-    /// Tickets of written events that await no reply, collected in the current turn.
-    delivered: Vec<Ticket>,
     /// The server's name in error replies: its masked URL.
     server: Arc<str>,
     /// Whether the client gets gap notices.
@@ -198,8 +194,6 @@ impl Connector {
             lease: None,
             batch: Batch::default(),
             outgoing: Run::default(),
-            messages: Vec::new(),
-            delivered: Vec::new(),
             server: Arc::default(),
             has_notices: links.has_notices,
             reads_origin: links.reads_origin,

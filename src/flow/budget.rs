@@ -219,6 +219,11 @@ impl PartialBytes {
         Self { budget: Arc::clone(budget), bytes: 0 }
     }
 
+    /// The budget that the bytes count against.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
     /// Whether they are more than an incomplete message may hold now.
     pub fn is_over(&self) -> bool {
         self.bytes > self.budget.allowance()

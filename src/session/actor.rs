@@ -60,7 +60,7 @@ use crate::{
     settings::{Listener, OnClientClose},
     traces::SessionTrace,
     turn::{Driven, drive},
-    wire::{CloseFrame, LinkError, Message, Role},
+    wire::{CloseFrame, LinkError, Role},
 };
 
 /// Maximum number of unsettled events of a session without upstream. With an upstream, the upstream's
@@ -111,8 +111,6 @@ pub struct Session {
     batch: Batch,
     /// The error events of the current turn, for the errors pipelines; `None` if there are none.
     errors: Option<Box<Batch>>,
-    /// The messages of one event. The vector is kept to reuse its memory.
-    messages: Vec<Message>,
     /// What taps see of the session; `None` if the settings forbid taps.
     tapping: Option<Box<Tapping>>,
     /// The session's trace; `None` if it is not traced.
@@ -185,7 +183,6 @@ impl Session {
             last_sent: None,
             batch: Batch::default(),
             errors: None,
-            messages: Vec::new(),
             tapping: tap.map(Tapping::new),
             trace,
             opened: Instant::now(),

@@ -136,12 +136,12 @@ impl Connector {
         let Envelope { event, ticket, permit, class, .. } = envelope;
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let correlation = event.meta.get("correlation");
-        if let Err(error) = channel.encode(event.data, &event.meta, &mut self.messages) {
+        let mut messages = Vec::new();
+        if let Err(error) = channel.encode(event.data, &event.meta, &mut messages) {
             return ticket.settle(AckStatus::failed(Failure::encode(FailureLocation::Upstream, error)));
         }
         // Without postprocessors, an event is one message.
-        let message = self.messages.pop().map(recorded);
-        self.messages.clear();
+        let message = messages.pop().map(recorded);
         let journal = self.recovering.as_mut().and_then(|recovering| recovering.journal());
         let (Some(message), Some(held)) = (message, journal) else { return };
         let in_parts = !held.journal.has_whole_messages();
@@ -202,10 +202,10 @@ impl Connector {
             return Some(envelope);
         }
         let Envelope { event, .. } = &envelope;
-        let encoded = channel.encode(event.data.clone(), &event.meta, &mut self.messages);
+        let mut messages = Vec::new();
+        let encoded = channel.encode(event.data.clone(), &event.meta, &mut messages);
         // Without postprocessors, an event is one message.
-        let message = self.messages.pop().filter(|_| encoded.is_ok()).map(recorded);
-        self.messages.clear();
+        let message = messages.pop().filter(|_| encoded.is_ok()).map(recorded);
         match message.and_then(|message| journal.keepalive(&message)) {
             Some(reply) => {
                 self.deliver(reply, Some((envelope.ticket, envelope.permit)));

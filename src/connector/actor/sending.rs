@@ -51,7 +51,7 @@ impl Connector {
             bytes,
             _permit: permit,
         };
-        match channel.push_event(event.data, &event.meta, permit, &mut self.messages, token) {
+        match channel.push_event(event.data, &event.meta, permit, token) {
             Ok(0) => ticket.settle(AckStatus::Dropped),
             Ok(_) => {
                 self.exchange.sent(ticket.event(), Tags { key, correlation }, ticket, now);

@@ -1,6 +1,7 @@
 //! Writes the messages that are queued for the socket, and counts what the connection carries.
 
 use std::{
+    cell::Cell,
     task::{self, Poll},
     time::Instant,
 };
@@ -8,10 +9,20 @@ use std::{
 use super::{Connector, ConnectorState, Part};
 use crate::{
     figures::{NAMED, TrafficTotals},
-    flow::Tickets,
+    flow::{Ticket, Tickets},
     upstream::Destination,
     wire::LinkError,
 };
+
+/// Maximum capacity of the list of tickets that a thread keeps. A larger one is freed: its events share the cost of the
+/// allocation.
+const KEPT: usize = 64;
+
+thread_local! {
+    /// The list that [`Connector::flush`] fills and empties. It is empty between two calls, and all connectors of the
+    /// thread share its memory.
+    static DELIVERED: Cell<Vec<Ticket>> = const { Cell::new(Vec::new()) };
+}
 
 impl Connector {
     /// Counts a connection that is up. From now on its messages are counted.
@@ -34,7 +45,8 @@ impl Connector {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let exchange = &mut self.exchange;
         let mut now = None;
-        let (delivered, unwritten) = (&mut self.delivered, &mut self.unwritten);
+        // Tickets of written events that await no reply.
+        let (mut delivered, unwritten) = (DELIVERED.take(), &mut self.unwritten);
         let mut sent = TrafficTotals::default();
         let flushed = channel.link().poll_flush(task, |sending| {
             sent.message(sending.bytes);
@@ -52,7 +64,10 @@ impl Connector {
         if let Some(traffic) = &self.traffic {
             traffic.sent.add(sent);
         }
-        self.tracker.delivered(&mut self.delivered);
+        self.tracker.delivered(&mut delivered);
+        if delivered.capacity() <= KEPT {
+            DELIVERED.set(delivered);
+        }
         self.exchange.settle_row(Tickets::deliver);
         if let Poll::Ready(Err(error)) = flushed {
             self.end((&LinkError::Io(error)).into());

@@ -1,6 +1,6 @@
 //! Messages to the client, and the outcomes that tickets report.
 
-use std::{mem, slice, task};
+use std::{slice, task};
 
 use super::{EndCause, Session, ending::SessionState};
 use crate::{
@@ -39,23 +39,23 @@ impl Session {
             return self.fail_by_program(event, ticket, before_upstream);
         }
         let Event { data, meta, .. } = event;
-        let channel = &mut self.down.channel;
+        let (channel, mut messages) = (&mut self.down.channel, Vec::new());
         let encoded = if channel.encodes_one() {
             match channel.encode_one(data, &meta) {
                 Ok(message) => return self.emit_message(kind, ticket, message, permit),
                 Err(error) => Err(error),
             }
         } else {
-            channel.encode(data, &meta, &mut self.messages)
+            channel.encode(data, &meta, &mut messages)
         };
         match encoded {
-            Ok(()) => self.emit_to_client(kind, ticket, permit),
+            Ok(()) => self.emit_to_client(kind, ticket, messages, permit),
             Err(error) if kind == Kind::Error => {
                 // The listener's format cannot encode a record. JSON text always can.
                 let data =
                     error_data(&Failure::encode(FailureLocation::Downstream, error), ticket.id(), None);
-                self.messages.push(Message::Text(data.to_json().into()));
-                self.emit_to_client(kind, ticket, permit);
+                messages.push(Message::Text(data.to_json().into()));
+                self.emit_to_client(kind, ticket, messages, permit);
             }
             Err(error) => {
                 let failure = Failure::encode(FailureLocation::Downstream, error);
@@ -75,19 +75,23 @@ impl Session {
     }
 
     /// Sends the messages of one event to the client.
-    pub(super) fn emit_to_client(&mut self, kind: Kind, ticket: Ticket, permit: Option<Permit>) {
+    pub(super) fn emit_to_client(
+        &mut self,
+        kind: Kind,
+        ticket: Ticket,
+        mut messages: Vec<Message>,
+        permit: Option<Permit>,
+    ) {
         let cause = ticket.cause();
         let event = ticket.redeem();
-        self.tap_sent(kind, cause, event, &self.messages);
-        if kind == Kind::Error && self.messages.is_empty() {
+        self.tap_sent(kind, cause, event, &messages);
+        if kind == Kind::Error && messages.is_empty() {
             self.down.forget_notice(event);
         }
         let class = self.class_of(kind, cause, event);
-        let mut messages = mem::take(&mut self.messages);
         let outputs = channel::parts(&mut messages, permit);
         let outputs = outputs.map(|Part { message, permit, .. }| ClientFrame { message, permit, class });
         self.emit(kind, cause, event, outputs);
-        self.messages = messages;
     }
 
     fn class_of(&self, kind: Kind, cause: Cause, event: EventNumber) -> Class {

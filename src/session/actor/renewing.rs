@@ -133,11 +133,12 @@ impl Session {
         let data = renewal_data(ticket.id(), expires, closes_at);
         let permit = Some(self.down.channel.budget().take(data.size()));
         let meta = Meta::new(false, self.meta.clone());
-        if self.down.channel.encode(data.clone().into(), &meta, &mut self.messages).is_err() {
+        let mut messages = Vec::new();
+        if self.down.channel.encode(data.clone().into(), &meta, &mut messages).is_err() {
             // The listener's format cannot encode a record. JSON text always can.
-            self.messages.push(Message::Text(data.to_json().into()));
+            messages.push(Message::Text(data.to_json().into()));
         }
-        self.emit_to_client(Kind::Reply, ticket, permit);
+        self.emit_to_client(Kind::Reply, ticket, messages, permit);
     }
 }
 
