@@ -134,14 +134,14 @@ impl Cells {
         self.groups().upstreams.cell(name.to_owned())
     }
 
-    /// The cell of an endpoint for the current thread. The endpoints beyond [`ENDPOINT_SERIES_MAX`] share one.
+    /// The cell of an endpoint for the current thread. The endpoints beyond `ENDPOINT_SERIES_MAX` share one.
     pub fn endpoint(&self, upstream: &str, endpoint: &str) -> Arc<EndpointFigures> {
         let mut groups = self.groups();
         let key = groups.endpoint_series(upstream, endpoint);
         groups.endpoints.cell(key)
     }
 
-    /// The series of each of these endpoints of an upstream: the endpoint's own, or [`OTHER`]. An endpoint keeps its own
+    /// The series of each of these endpoints of an upstream: the endpoint's own, or `OTHER`. An endpoint keeps its own
     /// series, so that all its metrics have the same label.
     pub fn endpoint_series(&self, upstream: &str, endpoints: &[String]) -> Vec<String> {
         let mut groups = self.groups();

@@ -9,8 +9,8 @@ use super::{FORMAT, Format, LogLine, print, target};
 /// The variable with the format of the lines that the process writes before it knows its settings.
 pub const REPORT_FORMAT: &str = "TOWLINE_REPORT_FORMAT";
 
-/// Reports the failure of the program, as [`print`] does. Where lines of the log are JSON, these are too: what collects
-/// them expects nothing else.
+/// Reports the failure of the program, as [`print()`] does. If lines of the log are JSON, these lines are too, because
+/// the collector of the log expects only JSON.
 ///
 /// # Errors
 /// When standard error cannot be used at all.

@@ -254,7 +254,7 @@ impl UpstreamUrl {
         }
     }
 
-    /// The text for logs: [`shown`](Self::shown), and the address if there is one, as `ws://h:81 (10.0.0.1)`.
+    /// The text for logs: the URL without secrets, and the address if there is one, as `ws://h:81 (10.0.0.1)`.
     pub fn label(&self) -> String {
         match self.address() {
             Some(address) => format!("{} ({address})", self.shown),
