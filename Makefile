@@ -145,7 +145,9 @@ check: | needs ## What CI runs: format, lints, documentation, prose, dependencie
 	cargo clippy --locked --workspace --all-targets $(FEATURES) -- -D warnings
 	cargo clippy --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace $(FEATURES) --no-deps
-	cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
+	for folder in fuzz loom; do \
+		cargo metadata --locked --format-version 1 --manifest-path $$folder/Cargo.toml >/dev/null || exit 1; \
+	done
 	@$(MAKE) --no-print-directory deny
 	@$(MAKE) --no-print-directory test
 

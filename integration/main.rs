@@ -58,6 +58,7 @@ mod lang;
 mod language;
 mod lifetimes;
 mod liveness;
+mod lock_files;
 mod log_reader;
 mod logging;
 mod logs;
