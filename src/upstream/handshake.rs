@@ -194,8 +194,18 @@ fn offered(value: &HeaderValue, protocols: &[String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        future::Future,
+        io,
+        iter::Cycle,
+        pin::{Pin, pin},
+        slice::Iter,
+        task::{Context, Poll, Waker},
+    };
+
     use actix_http::header::COOKIE;
-    use tokio::io::duplex;
+    use proptest::prelude::*;
+    use tokio::io::ReadBuf;
 
     use super::*;
     use crate::settings::fixture;
@@ -241,39 +251,130 @@ mod tests {
         );
     }
 
-    /// The status of the final response to bytes that arrive in pieces, and what follows it; or the text of the error.
-    async fn responded(bytes: &[u8], piece: usize) -> Result<(u16, String), String> {
-        let (mut near, mut far) = duplex(piece);
-        let written = bytes.to_vec();
-        let _writing = actix_rt::spawn(async move { far.write_all(&written).await });
-        let (response, rest) = final_response(&mut near).await.map_err(|error| error.to_string())?;
-        Ok((response.status.as_u16(), String::from_utf8(rest).unwrap()))
+    /// A socket with bytes that arrive in pieces of these sizes, again and again. It then ends.
+    struct Pieces<'b> {
+        bytes: &'b [u8],
+        sizes: Cycle<Iter<'b, usize>>,
     }
 
-    #[actix::test]
-    async fn interim_responses_are_skipped_and_bytes_after_the_final_one_are_kept() {
-        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
-        let last = "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n";
-        for piece in [1, 7, 1000] {
-            let bytes = format!("{}{last}rest", interim.repeat(INTERIM_MAX));
-            let (status, rest) = responded(bytes.as_bytes(), piece).await.unwrap();
-            assert_eq!((status, "rest".starts_with(&*rest)), (101, true), "{rest}");
-            let bytes = format!("{}{last}", interim.repeat(INTERIM_MAX + 1));
-            assert_eq!(responded(bytes.as_bytes(), piece).await.unwrap().0, 103, "too many");
+    impl AsyncRead for Pieces<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let size = *self.sizes.next().expect("a size");
+            let (piece, rest) = self.bytes.split_at(size.min(buffer.remaining()).min(self.bytes.len()));
+            buffer.put_slice(piece);
+            self.bytes = rest;
+            Poll::Ready(Ok(()))
         }
     }
 
-    #[actix::test]
-    async fn what_is_no_response_fails() {
+    /// The status of the final response to bytes that arrive in pieces, and all bytes after it, whether they have been read
+    /// or not; or the text of the error.
+    fn responded(bytes: &[u8], sizes: &[usize]) -> Result<(u16, Vec<u8>), String> {
+        let mut socket = Pieces { bytes, sizes: sizes.iter().cycle() };
+        let read = pin!(final_response(&mut socket)).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(read) = read else { panic!("all bytes are there") };
+        let (response, mut rest) = read.map_err(|error| error.to_string())?;
+        rest.extend_from_slice(socket.bytes);
+        Ok((response.status.as_u16(), rest))
+    }
+
+    const INTERIM: &str = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    const LAST: &str = "HTTP/1.1 101 Switching Protocols\r\nA: b\r\n\r\n";
+    const MALFORMED: &str = "handshake failed: no HTTP answer";
+    const CLOSED: &str = "handshake failed: connection closed before the answer";
+
+    #[test]
+    fn interim_responses_are_skipped_and_bytes_after_the_final_one_are_kept() {
+        for piece in [1, 7, 1000] {
+            let bytes = format!("{}{LAST}rest", INTERIM.repeat(INTERIM_MAX));
+            assert_eq!(responded(bytes.as_bytes(), &[piece]).unwrap(), (101, b"rest".to_vec()));
+            let bytes = format!("{}{LAST}", INTERIM.repeat(INTERIM_MAX + 1));
+            assert_eq!(responded(bytes.as_bytes(), &[piece]).unwrap(), (103, LAST.into()), "too many");
+        }
+    }
+
+    #[test]
+    fn a_response_may_arrive_in_two_pieces_at_any_byte() {
+        let whole = format!("{INTERIM}{LAST}");
+        let bytes = format!("{whole}rest");
+        for at in 1..bytes.len() {
+            let two = responded(bytes.as_bytes(), &[at, bytes.len()]);
+            assert_eq!(two.unwrap(), (101, b"rest".to_vec()), "cut at {at}");
+            let cut_off = responded(&bytes.as_bytes()[..at], &[at]);
+            match bytes[..at].strip_prefix(&*whole) {
+                Some(rest) => assert_eq!(cut_off.unwrap(), (101, rest.into())),
+                None => assert_eq!(cut_off, Err(CLOSED.to_owned())),
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_has_a_maximum_length() {
+        for (more, expected) in [(0, Ok((101, b"rest".to_vec()))), (1, Err(MALFORMED.to_owned()))] {
+            let filling = "x".repeat(HEAD_MAX - LAST.len() - "C: \r\n".len() + more);
+            let longest = LAST.replace("A: b", &format!("A: b\r\nC: {filling}"));
+            assert_eq!(longest.len(), HEAD_MAX + more);
+            for pieces in [&[1][..], &[1000], &[HEAD_MAX - 1, 1], &[HEAD_MAX]] {
+                assert_eq!(responded(format!("{longest}rest").as_bytes(), pieces), expected);
+                // The limit is that of each response.
+                assert_eq!(responded(format!("{INTERIM}{longest}rest").as_bytes(), pieces), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_response_fails() {
         let endless = format!("HTTP/1.1 101 Switching Protocols\r\nA: {}", "x".repeat(HEAD_MAX));
         let many = format!("HTTP/1.1 101 Switching Protocols\r\n{}\r\n", "A: b\r\n".repeat(1000));
         for bytes in ["SSH-2.0", "HTTP/1.1 101 Switching\r\nno colon\r\n\r\n", &endless, &many] {
             for piece in [1, 1000] {
-                let error = responded(bytes.as_bytes(), piece).await.unwrap_err();
-                assert_eq!(error, "handshake failed: no HTTP answer");
+                assert_eq!(responded(bytes.as_bytes(), &[piece]), Err(MALFORMED.to_owned()));
             }
         }
-        let error = responded(b"HTTP/1.1 101 Switching", 1000).await.unwrap_err();
-        assert_eq!(error, "handshake failed: connection closed before the answer");
+        assert_eq!(responded(b"HTTP/1.1 101 Switching", &[1000]), Err(CLOSED.to_owned()));
+        assert_eq!(responded(b"", &[1]), Err(CLOSED.to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_response_that_is_not_interim_is_the_final_one(
+            interim in prop::collection::vec((prop::sample::select(vec![100, 102, 103, 199]), "[ -~]{0,40}"), 0..12),
+            last in prop::sample::select(vec![101, 200, 204, 302, 403, 503]),
+            rest in prop::collection::vec(any::<u8>(), 0..50),
+            sizes in prop::collection::vec(1_usize..200, 1..8),
+        ) {
+            let head = |status: u16, value: &str| format!("HTTP/1.1 {status} Reason\r\nA: {value}\r\n\r\n");
+            let mut heads: Vec<_> = interim.iter().map(|(status, value)| (*status, head(*status, value))).collect();
+            heads.push((last, head(last, "b")));
+            let text = |heads: &[(u16, String)]| heads.iter().map(|(_, head)| &**head).collect::<String>();
+            let bytes = [text(&heads).as_bytes(), &rest].concat();
+            let used = heads.len().min(INTERIM_MAX + 1);
+            let behind = [text(&heads[used..]).as_bytes(), &rest].concat();
+            prop_assert_eq!(responded(&bytes, &sizes), Ok((heads[used - 1].0, behind)));
+        }
+
+        #[test]
+        fn the_pieces_do_not_matter(
+            text in r"(HTTP/1\.[01] |10[0-3]|[2-5]00|\r\n|\n|[a-zA-Z]{1,3}|: |:| |\PC){0,30}",
+            at in any::<prop::sample::Index>(),
+            with in any::<u8>(),
+            sizes in prop::collection::vec(1_usize..40, 1..8),
+        ) {
+            for start in ["", LAST, INTERIM] {
+                // A response with another byte in it, and what follows.
+                let mut bytes = format!("{start}{text}").into_bytes();
+                let changed = responded(&bytes, &[bytes.len().max(1)]).ok();
+                prop_assert_eq!(responded(&bytes, &sizes).ok(), changed);
+                if !start.is_empty() {
+                    bytes[at.index(start.len())] = with;
+                    let changed = responded(&bytes, &[bytes.len()]).ok();
+                    prop_assert_eq!(responded(&bytes, &sizes).ok(), changed);
+                }
+            }
+        }
     }
 }
