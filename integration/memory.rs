@@ -90,6 +90,42 @@ fn a_session_whose_upstream_does_not_read_takes_little_more_than_its_buffer() {
     assert!(each <= STALLED_KIB, "{each} KiB");
 }
 
+/// Memory that is reserved for the rest of a message takes no pages before the rest arrives (guarantee C4).
+#[test]
+fn an_incomplete_message_takes_the_memory_of_what_has_arrived() {
+    const CLIENTS: usize = 200;
+    const SENT: usize = 100 << 10;
+    const RESERVED: usize = 1 << 20;
+    /// The bytes that have arrived, the smaller memory that was replaced, and the session itself.
+    const EACH_KIB: u64 = 2 * (SENT as u64 >> 10) + IDLE_KIB;
+    let upstream = TestUpstream::silent();
+    let settings = Settings::stream(&upstream.url()).with("server.workers = 1");
+    let settings =
+        settings.with(r#"listener.ws.max_message = "16MiB""#).with(r#"listener.ws.max_frame = "16MiB""#);
+    let proxy = Proxy::start(&settings);
+    let begin = || {
+        let mut client = Raw::upgraded(proxy.addr());
+        // The mask of zeros is part of the bytes behind the header.
+        client.write(&Frame::header(true, 0, BINARY, true, 16 << 20));
+        client.write(&[0; SENT]);
+        client
+    };
+    let wait_reserved = |count: usize| {
+        let reserved = (count * RESERVED) as f64;
+        proxy.wait_metrics("memory for the messages", |scraped| {
+            scraped.sum("towline_queue_bytes", &[]) >= reserved
+        });
+    };
+    let _first: Vec<_> = (0..8).map(|_| begin()).collect();
+    wait_reserved(8);
+    let before = proxy.anonymous_kib();
+    let _more: Vec<_> = (0..CLIENTS).map(|_| begin()).collect();
+    wait_reserved(8 + CLIENTS);
+    let each = proxy.anonymous_kib().saturating_sub(before) / CLIENTS as u64;
+    println!("{each} KiB for each client");
+    assert!(each <= EACH_KIB, "{each} KiB");
+}
+
 /// The allocator returns memory when it is used again, so other sessions come and go meanwhile.
 #[test]
 fn memory_of_sessions_that_have_ended_goes_back_to_the_system() {

@@ -132,6 +132,7 @@ where
     /// Begins a turn of at most `TURN_STEPS` steps.
     pub fn begin_turn(&mut self) {
         self.link.allow(self.budget().allowance().saturating_sub(self.inbound.held()));
+        self.link.reserve_ahead(self.budget().ahead());
         self.steps = TURN_STEPS;
         self.burst_max = 0;
         self.is_reading = true;

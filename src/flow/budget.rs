@@ -94,6 +94,12 @@ impl GlobalBudget {
     fn is_used_up(&self) -> bool {
         self.used() >= self.limit.load(Relaxed)
     }
+
+    /// Bytes that may be taken for bytes that have not arrived. They take at most half of the limit, so that peers which
+    /// announce much and send little leave the other half to those which send.
+    fn ahead(&self) -> usize {
+        (self.limit() / 2).saturating_sub(self.used())
+    }
 }
 
 // === impl Budget ===
@@ -174,6 +180,11 @@ impl Budget {
     /// How many bytes an incomplete message may hold before it must wait for other sessions.
     pub fn allowance(&self) -> usize {
         if self.global_budget.is_used_up() { RESERVED_PER_DIRECTION } else { usize::MAX }
+    }
+
+    /// How many bytes may be reserved for an incomplete message before they arrive.
+    pub fn ahead(&self) -> usize {
+        self.global_budget.ahead()
     }
 
     /// Takes pieces from the global budget, or returns them.
@@ -361,6 +372,19 @@ mod tests {
         assert_eq!(poor.allowance(), usize::MAX);
         drop(some);
         assert_eq!(global_budget.used(), 0);
+    }
+
+    #[test]
+    fn bytes_that_have_not_arrived_take_at_most_half_of_the_global_budget() {
+        let global_budget = GlobalBudget::new(8 * PIECE);
+        let budget = Budget::new(usize::MAX, &global_budget);
+        assert_eq!(budget.ahead(), 4 * PIECE);
+        let mut partial = PartialBytes::new(&budget);
+        partial.set(3 * PIECE);
+        assert_eq!(budget.ahead(), PIECE);
+        partial.set(5 * PIECE);
+        assert_eq!(budget.ahead(), 0);
+        assert!(budget.has_room());
     }
 
     #[test]

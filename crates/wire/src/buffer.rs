@@ -6,7 +6,7 @@
 use std::cell::Cell;
 
 /// Number of bytes read from a socket at once.
-const READ_BYTES: usize = 64 * 1024;
+pub(super) const READ_BYTES: usize = 64 * 1024;
 
 /// Maximum capacity of a write buffer that is kept, in bytes. A larger buffer is freed, because few
 /// connections need it.

@@ -6,9 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 use super::Limits;
 use super::{
-    Burst, BurstLimits, CloseFrame, Incoming, Message, Role, burst,
+    Burst, BurstLimits, CloseFrame, Incoming, Message, Role,
+    buffer::READ_BYTES,
+    burst,
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
-    room::{Rest, make_room},
+    room::{Rest, RoomLimits, make_room},
 };
 
 /// Maximum size in bytes of messages that are copied one after another into a shared allocation of at most
@@ -86,6 +88,8 @@ pub struct Decoder {
     role: Role,
     max_message: u32,
     max_frame: u32,
+    /// Maximum number of bytes that are reserved for a message long before they arrive.
+    ahead: u32,
     /// What has not arrived completely. `None` between two turns in which nothing is incomplete, so that an idle
     /// connection does not hold it.
     partial: Option<Box<PartialInput>>,
@@ -127,6 +131,7 @@ impl Decoder {
             role,
             max_message: bounded(limits.max_message),
             max_frame: bounded(limits.max_frame),
+            ahead: 0,
             partial: None,
             small: BytesMut::new(),
         }
@@ -138,7 +143,12 @@ impl Decoder {
         self.max_frame = bounded(limits.max_frame);
     }
 
-    /// Number of bytes held of an incomplete message.
+    /// Sets how many bytes may be reserved for a message long before they arrive: in a new decoder, none.
+    pub fn reserve_ahead(&mut self, bytes: usize) {
+        self.ahead = bounded(bytes);
+    }
+
+    /// Number of bytes of memory that an incomplete message holds, also of those that have not arrived.
     pub fn unfinished(&self) -> usize {
         self.message().map_or(0, |message| message.payload.capacity())
     }
@@ -154,6 +164,10 @@ impl Decoder {
         if self.is_between_messages() {
             self.partial = None;
         }
+    }
+
+    fn room_limits(&self) -> RoomLimits {
+        RoomLimits { max: self.max_message as usize, ahead: self.ahead as usize }
     }
 
     /// The message of which a part has arrived.
@@ -242,8 +256,9 @@ impl Decoder {
 
     /// The buffer into which a large payload can be read directly, and the number of bytes that are missing.
     /// The caller reads into the buffer, then calls [`Decoder::filled`]. `None` if fewer than `least` bytes
-    /// are missing.
+    /// are missing, or if all of a message are that is larger than the caller's own buffer.
     pub fn direct(&mut self, least: usize) -> Option<(&mut BytesMut, usize)> {
+        let limits = self.room_limits();
         let partial = self.partial.as_deref_mut()?;
         let frame = partial.frame.as_ref()?;
         let missing = frame.missing();
@@ -251,7 +266,11 @@ impl Decoder {
             return None;
         }
         let payload = &mut partial.message.as_mut()?.payload;
-        make_room(payload, frame.rest(), least, self.max_message as usize);
+        // The more bytes arrive first, the more memory is reserved at once.
+        if payload.is_empty() && missing > READ_BYTES {
+            return None;
+        }
+        make_room(payload, frame.rest(), least, limits);
         let room = missing.min(payload.capacity() - payload.len());
         Some((payload, room))
     }
@@ -339,13 +358,14 @@ impl Decoder {
     /// bytes.
     fn begin(&mut self, header: Header, available: usize) -> Result<(), WireError> {
         self.check(&header)?;
+        let limits = self.room_limits();
         let partial = self.partial.get_or_insert_default();
         let frame = PartialFrame { header, got: 0 };
         if !header.opcode.is_control() {
             let binary = header.opcode == Opcode::Binary;
             let new = || PartialMessage::new(binary, BytesMut::new());
             let message = partial.message.get_or_insert_with(new);
-            make_room(&mut message.payload, frame.rest(), available, self.max_message as usize);
+            make_room(&mut message.payload, frame.rest(), available, limits);
         }
         partial.frame = Some(frame);
         Ok(())
@@ -379,6 +399,7 @@ impl Decoder {
 
     /// Moves payload from `input` into the current frame. Returns whether the frame is complete.
     fn read_payload(&mut self, input: &mut &[u8]) -> bool {
+        let limits = self.room_limits();
         let Some(PartialInput { frame: Some(frame), message, control, .. }) = self.partial.as_deref_mut()
         else {
             return false;
@@ -389,7 +410,7 @@ impl Decoder {
             Some(message) if !frame.header.opcode.is_control() => &mut message.payload,
             _ => control,
         };
-        make_room(payload, frame.rest(), count, self.max_message as usize);
+        make_room(payload, frame.rest(), count, limits);
         let at = payload.len();
         payload.extend_from_slice(take(input, count));
         if let Some(mask) = frame.header.mask {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use super::{
     Burst, BurstLimits, CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message,
     Outbox, Role, WireError,
-    buffer::{self, ReadBuffer},
+    buffer::{self, READ_BYTES, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
 };
@@ -139,6 +139,11 @@ where
     /// stops reading.
     pub fn allow(&mut self, bytes: usize) {
         self.allowance = bytes;
+    }
+
+    /// Sets how many bytes may be reserved for a message before they arrive; see [`Decoder::reserve_ahead`].
+    pub fn reserve_ahead(&mut self, bytes: usize) {
+        self.decoder.reserve_ahead(bytes);
     }
 
     /// Sets the number of bytes for which the owner has room. No more are read at once, so that few bytes are left undecoded
@@ -435,7 +440,8 @@ where
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Incoming>, LinkError>> {
         if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
-            let room = room.min(self.quota.bytes());
+            // A few bytes of a message are not left for another turn.
+            let room = if room <= self.quota.bytes() + READ_BYTES { room } else { self.quota.bytes() };
             let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
             self.read(count);
             return Poll::Ready(Ok(self.decoder.filled(count)?));

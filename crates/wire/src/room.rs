@@ -5,8 +5,16 @@ use std::mem;
 use bytes::{Bytes, BytesMut};
 
 /// Number of bytes that are allocated at first for a payload that has not arrived. The memory grows as bytes
-/// arrive, so that a header alone takes no more memory than this, whatever length it declares.
+/// arrive, so that a header alone reserves no more than this, whatever length it declares.
 const FIRST_ROOM: usize = 4 * 1024;
+
+/// Number of bytes of a message that must have arrived before memory is reserved for many more. With fewer, growth copies
+/// little.
+const AHEAD_FROM: usize = 32 * 1024;
+
+/// The reservation for many more bytes is at most this many times what has arrived, rounded up to a power of two. A message
+/// of 1 MiB then grows once instead of five times.
+const AHEAD_FACTOR: usize = 32;
 
 /// What has not arrived of a frame.
 #[derive(Debug, Clone, Copy)]
@@ -17,25 +25,40 @@ pub(super) struct Rest {
     pub(super) is_last: bool,
 }
 
+/// Limits on the memory of an incomplete message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RoomLimits {
+    /// Maximum capacity in bytes.
+    pub(super) max: usize,
+    /// Maximum size in bytes of a reservation for many more bytes than have arrived.
+    pub(super) ahead: usize,
+}
+
 /// Reserves memory for the payload of a frame, of which `available` more bytes have arrived: for as many bytes as have
 /// arrived so far, rounded up to a power of two, or for all missing ones of the last frame if they are at most twice as
-/// many. The total capacity is at most `max` bytes.
-pub(super) fn make_room(payload: &mut BytesMut, rest: Rest, available: usize, max: usize) {
+/// many. From 32 KiB on, it reserves up to 32 times as many as have arrived, if the limits allow it. The total capacity is
+/// at most `limits.max` bytes.
+///
+/// The reserved memory is not touched before the bytes arrive, so the system does not provide its pages before.
+pub(super) fn make_room(payload: &mut BytesMut, rest: Rest, available: usize, limits: RoomLimits) {
     let Rest { missing, is_last } = rest;
     if payload.capacity() - payload.len() >= available.min(missing) && payload.capacity() > 0 {
         return;
     }
     let arrived = available.max(payload.len());
-    match is_last && missing <= 2 * arrived {
+    // The allocator wastes nothing of powers of two.
+    let step = arrived.max(FIRST_ROOM).next_power_of_two();
+    let far = missing.min(step * AHEAD_FACTOR);
+    let more = if arrived >= AHEAD_FROM && far <= limits.ahead { far } else { missing.min(step) };
+    match is_last && (missing <= 2 * arrived || missing == more) {
         // The message grows no more.
         true if payload.capacity() == 0 => *payload = BytesMut::with_capacity(missing),
         true => reserve_exact(payload, missing),
-        // The allocator wastes nothing of powers of two.
-        false => grow(payload, missing.min(arrived.max(FIRST_ROOM).next_power_of_two()), max),
+        false => grow(payload, more, limits.max),
     }
 }
 
-/// Reserves memory for `more` bytes by doubling the capacity, so that growth costs little, but to at most
+/// Reserves memory for `more` bytes, and at least doubles the capacity, so that growth costs little, but to at most
 /// `max` bytes (guarantee C4).
 fn grow(payload: &mut BytesMut, more: usize, max: usize) {
     if payload.capacity() * 2 <= max {

@@ -65,7 +65,9 @@ fn read(
 ) -> (Vec<Incoming>, LinkError) {
     let mut got = Vec::new();
     for step in 1.. {
-        link.allow(allowances[step % allowances.len()]);
+        let allowance = allowances[step % allowances.len()];
+        link.allow(allowance);
+        link.reserve_ahead(allowance);
         if link.is_held_up() {
             let reads = shared.borrow().reads;
             match link.poll_next(&mut cx()) {
@@ -89,6 +91,33 @@ fn read(
         }
     }
     unreachable!("reading ends with an error")
+}
+
+/// The reads of a message that has arrived whole, or whose first read returns its header only.
+#[test]
+fn a_large_message_takes_few_reads() {
+    const SIZE: usize = 1 << 20;
+    let mut input = Vec::new();
+    frame(Role::Client, &mut input, true, Opcode::Binary, &vec![7; SIZE]);
+    let header = input.len() - SIZE;
+    for (first, reads) in [(usize::MAX, 5), (header, 6)] {
+        // The first step is the last one to be used.
+        let steps: Vec<_> =
+            [usize::MAX, first].into_iter().chain([usize::MAX; 20]).map(Step::Bytes).collect();
+        let shared = SocketState { input: input.clone(), ..SocketState::default() };
+        let (mut link, shared) = link(Role::Server, &steps, shared);
+        link.configure(Limits { max_message: SIZE, max_frame: SIZE, buffer: 0 }, &LivenessConfig::OFF);
+        link.set_room(48 << 10);
+        link.reserve_ahead(SIZE);
+        let message = loop {
+            match link.poll_next(&mut cx()) {
+                Poll::Ready(incoming) => break incoming.expect("a message"),
+                Poll::Pending => link.end_turn(),
+            }
+        };
+        assert_eq!(message, Incoming::Message(Message::Binary(vec![7; SIZE].into())));
+        assert_eq!(shared.borrow().reads, reads);
+    }
 }
 
 proptest! {
