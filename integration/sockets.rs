@@ -69,10 +69,12 @@ fn the_proxy_ends_the_connection_of_a_client_first() {
 #[test]
 fn keepalive_is_set_on_both_sides_unless_switched_off() {
     let upstream = TestUpstream::echo();
-    for (value, timer) in [("60s", 2), ("never", 0)] {
+    // With pings, the upstream's socket gets its options only when the connection has lasted.
+    for (value, timer, ping) in [("60s", 2, "2s"), ("60s", 2, "never"), ("never", 0, "2s")] {
         let settings = Settings::request(&upstream.url())
             .with(&format!("listener.ws.tcp_keepalive = \"{value}\""))
-            .with(&format!("upstream.echo.tcp_keepalive = \"{value}\""));
+            .with(&format!("upstream.echo.tcp_keepalive = \"{value}\""))
+            .with(&format!("upstream.echo.ping_interval = \"{ping}\""));
         let proxy = Proxy::start(&settings);
         let mut client = proxy.client();
         assert_eq!(client.ask("hello"), "hello");

@@ -8,12 +8,14 @@
 //! * [`replacing`]: reports that the connection replaces another one.
 //! * [`announced`]: has the session move when the upstream announces that it closes.
 //! * [`adopting`]: continues with other settings.
+//! * [`options`]: sets the options of the socket.
 //! * [`ending`], [`yielding`]: end the connection, at once or when nothing is in flight.
 
 mod adopting;
 mod announced;
 mod bursts;
 mod ending;
+mod options;
 mod overdue;
 mod reading;
 mod recovering;
@@ -50,7 +52,7 @@ use crate::{
     tap::SessionTap,
     turn::{Driven, drive},
     upstream::{Announced, DialError, Dialed, Dialing, IdleFlag, Lease},
-    wire::Role,
+    wire::{Role, ticker::Tick},
 };
 
 /// The actor that owns one connection to an upstream.
@@ -92,6 +94,8 @@ pub struct Connector {
     dialing: Option<SpawnHandle>,
     /// The deadline at the time of [`InFlight::next_deadline`].
     deadline: Deadline,
+    /// When the socket gets its options; [`Tick::NEVER`] if it has them.
+    options_due: Tick,
     /// The guard that counts the connection as open in the process.
     open: Option<Open>,
     /// Counts the session at its endpoint.
@@ -190,6 +194,7 @@ impl Connector {
             proved: false,
             dialing: None,
             deadline: Deadline::new(),
+            options_due: Tick::NEVER,
             open: None,
             lease: None,
             batch: Batch::default(),
@@ -237,6 +242,7 @@ impl Connector {
         self.server = Arc::clone(&url.shown);
         self.origin = self.reads_origin.then(|| url.origin()).flatten().map(Arc::new);
         self.report(Fact::Up(dialed.destination));
+        self.plan_options();
         self.send_waiting();
         drive(ctx);
     }
@@ -259,6 +265,7 @@ impl Driven for Connector {
             self.flush(task);
             self.await_replies();
             self.continue_to_yield();
+            self.set_options();
         }
         if let ConnectorState::Ended = self.state {
             return Poll::Ready(());

@@ -22,7 +22,7 @@ use crate::{
     deadline::Deadline,
     settings::Upstream,
     upstream::Dialed,
-    wire::{CloseFrame, Link, LivenessConfig, Role},
+    wire::{CloseFrame, Closing, Link, LivenessConfig, Role},
 };
 
 /// Maximum number of lingering sockets of one worker thread, because each holds a file descriptor. Any
@@ -62,7 +62,7 @@ pub async fn all_closed() {
 /// the socket at once when no slot is free.
 pub(super) fn linger<S, T>(mut link: Box<Link<S, T>>, open: Option<Open>, limit: Duration)
 where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Closing + Unpin + 'static,
     T: 'static,
 {
     let Some(slot) = LingerSlot::take() else { return };

@@ -13,7 +13,7 @@ use std::{
     future::{Future, poll_fn, ready},
     io::{self, ErrorKind},
     mem,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -37,7 +37,7 @@ use super::{
     worker::ListenerWorker,
 };
 use crate::{
-    net::{Bind, Stream, canonical, v4_beside},
+    net::{AcceptedOptions, Bind, Stream, canonical, v4_beside},
     restart::restarted,
     server::{Configuration, Status, Workers},
     settings::Listener,
@@ -347,8 +347,8 @@ async fn until_dropped(mut order: watch::Receiver<Order>, task: impl Future<Outp
     deprecated,
     reason = "the other constructors are unsafe; this value owns its socket and never replaces it"
 )]
-fn register(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
-    AsyncFd::new(socket)
+fn register(socket: TcpListener) -> io::Result<AsyncFd<mio::net::TcpListener>> {
+    AsyncFd::new(mio::net::TcpListener::from_std(socket))
 }
 
 /// Accepts the connections of one socket, until the listener is closed and the kernel has no more of them.
@@ -363,6 +363,8 @@ async fn accept_all(
         Ok(socket) => socket,
         Err(error) => return state.log_socket_error(SocketTask::Accept, &error),
     };
+    // Until the kernel has none left that it accepted before the socket had its options.
+    let mut options = AcceptedOptions::Uncertain;
     loop {
         let task = order.borrow_and_update().task;
         let accepted = match task {
@@ -376,14 +378,14 @@ async fn accept_all(
                     // The listener has been dropped.
                     Err(_) => return,
                 },
-                accepted = accept_one(&socket) => accepted,
+                accepted = accept_one(&socket, &mut options) => accepted,
             },
         };
         match accepted {
             Ok((socket, peer)) => {
-                let (peer, pending) = (canonical(peer), status.accept());
+                let (socket, peer, pending) = (socket.into(), canonical(peer), status.accept());
                 let configuration = Arc::clone(&order.borrow().configuration);
-                let accepted = Accepted { socket, peer, pending, configuration };
+                let accepted = Accepted { socket, options, peer, pending, configuration };
                 if queues.push(accepted, &state.name).await == Err(NoWorker) {
                     log::error!("no worker thread takes connections listener={}", state.name);
                     return;
@@ -399,11 +401,17 @@ async fn accept_all(
     }
 }
 
-/// Accepts a connection without registering it with this thread's event loop, because another thread may serve it.
-async fn accept_one(socket: &AsyncFd<TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+/// Accepts a connection without registering it with this thread's event loop, because another thread may serve it. The
+/// kernel makes it non-blocking. `options` is what is known of its options.
+async fn accept_one(
+    socket: &AsyncFd<mio::net::TcpListener>,
+    options: &mut AcceptedOptions,
+) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
     loop {
-        if let Ok(accepted) = socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {
-            return accepted;
+        match socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {
+            Ok(accepted) => return accepted,
+            // There is none, so those that come inherit the options.
+            Err(_) => *options = AcceptedOptions::Inherited,
         }
     }
 }
@@ -442,11 +450,10 @@ async fn serve<F: Future<Output = ()> + 'static>(
 /// Registers a connection with the event loop of the worker's thread, and starts its handshake.
 fn start(
     worker: Rc<ListenerWorker>,
-    Accepted { socket, peer, pending, configuration }: Accepted,
+    Accepted { socket, options, peer, pending, configuration }: Accepted,
 ) -> Pin<Box<dyn Future<Output = ()>>> {
-    let registered = socket.set_nonblocking(true).and_then(|()| actix_rt::net::TcpStream::from_std(socket));
-    match registered {
-        Ok(socket) => accept(worker, Stream::from(socket), peer, pending, configuration),
+    match actix_rt::net::TcpStream::from_std(socket) {
+        Ok(socket) => accept(worker, (Stream::from(socket), options), peer, pending, configuration),
         Err(error) => {
             worker.state.log_socket_error(SocketTask::Serve, &error);
             Box::pin(ready(()))

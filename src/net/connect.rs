@@ -14,7 +14,7 @@ use actix_rt::net::{TcpStream, UnixStream};
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::http::Uri;
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::{io::Interest, sync::Semaphore, time::sleep};
 
 use super::{
     Addresses, LookupError, Place, Socket, TcpOptions,
@@ -92,7 +92,18 @@ async fn one(address: SocketAddr, options: &TcpOptions) -> Result<TcpStream, Con
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    TcpStream::connect(address).await.map_err(|error| explained(error, || has_route(address)))
+    attempt(address).await.map_err(|error| explained(error, || has_route(address)))
+}
+
+async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = TcpStream::from_std(mio::net::TcpStream::connect(address)?.into())?;
+    // A failed attempt has closed both directions. Only then is there an error to ask the kernel for.
+    if socket.ready(Interest::WRITABLE).await?.is_write_closed()
+        && let Some(error) = socket.take_error()?
+    {
+        return Err(error);
+    }
+    Ok(socket)
 }
 
 async fn unix(path: &Path) -> io::Result<UnixStream> {
@@ -159,6 +170,11 @@ impl Connect {
     /// unix sockets stay plain.
     pub fn secured(self, tls: &TlsClient, host: String) -> Self {
         Self { tls: Some((tls.clone(), host)), ..self }
+    }
+
+    /// The same connector, which sets these options instead.
+    pub fn with_options(self, options: TcpOptions) -> Self {
+        Self { options, ..self }
     }
 
     /// Connects to a place. The caller bounds the time.

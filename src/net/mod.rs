@@ -23,7 +23,7 @@ pub use self::{
     connect::{Connect, Network},
     listen::{Bind, Listening, includes_v4, listen, listen_to, v4_beside},
     names::{ADDRESSES_MAX, Addresses, LookupError},
-    options::{TcpOptions, tune, tune_listening},
+    options::{AcceptedOptions, TcpOptions, tune, tune_listening},
     place::{Place, Socket},
     resolve::Resolver,
     stream::{Insecure, Stream, read_through},

@@ -16,6 +16,16 @@ pub struct TcpOptions {
     pub user_timeout: Option<Duration>,
 }
 
+impl TcpOptions {
+    /// All options off.
+    pub const OFF: Self = Self { keepalive: None, user_timeout: None };
+
+    /// The shortest time after which an option has an effect; `None` if all are off.
+    pub fn shortest(&self) -> Option<Duration> {
+        self.keepalive.into_iter().chain(self.user_timeout).min()
+    }
+}
+
 /// Sets the options, and disables Nagle's algorithm so that small messages are sent at once.
 ///
 /// # Errors
@@ -34,6 +44,15 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
     }
     // The last one, because `has_inherited` takes it for all of them.
     socket.set_tcp_nodelay(true)
+}
+
+/// What is known of the options of an accepted connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptedOptions {
+    /// They are those of its listening socket.
+    Inherited,
+    /// The kernel may have accepted the connection before its listening socket had them.
+    Uncertain,
 }
 
 /// Whether an accepted connection has the options of its listening socket from the start. Then they are set once for each
@@ -62,8 +81,9 @@ pub fn tune_listening(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()
 
 /// Whether an accepted connection has the options of [`tune_listening`]. One that the kernel accepted earlier, such as
 /// while the process started, has none.
-pub(super) fn has_inherited(socket: &impl AsFd) -> bool {
-    ARE_INHERITED && SockRef::from(socket).tcp_nodelay().unwrap_or_default()
+pub(super) fn has_inherited(socket: &impl AsFd, known: AcceptedOptions) -> bool {
+    let asks = || SockRef::from(socket).tcp_nodelay().unwrap_or_default();
+    ARE_INHERITED && (known == AcceptedOptions::Inherited || asks())
 }
 
 /// The interval and the number of keepalive probes. Together the probes take as long as the idle time before
@@ -114,6 +134,7 @@ mod tests {
     fn accepted_connections_have_the_options_of_their_listening_socket() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let has_inherited = |socket: &TcpStream| has_inherited(socket, AcceptedOptions::Uncertain);
         assert!(!has_inherited(&listener.accept().unwrap().0), "it was accepted before");
         let accepted = |options| {
             tune_listening(&listener, &options).unwrap();

@@ -11,7 +11,8 @@ use std::{
 use actix_rt::net::{ActixStream, Ready, TcpStream, UnixStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::tls::TlsStream;
+use super::{TcpOptions, tls::TlsStream, tune};
+use crate::wire::Closing;
 
 /// Where a connection goes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,6 +54,26 @@ impl Socket {
         if let Self::Tls(stream) = self {
             stream.report_cut();
         }
+    }
+}
+
+impl Socket {
+    /// Sets the options of a TCP socket.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub fn tune(&self, options: &TcpOptions) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => tune(socket, options),
+            Self::Tls(stream) => tune(stream.socket(), options),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+}
+
+impl Closing for Socket {
+    fn announces_end(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 }
 

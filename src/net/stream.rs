@@ -14,11 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     TcpOptions, canonical,
-    options::has_inherited,
+    options::{AcceptedOptions, has_inherited},
     tls::{NotSecured, TlsError, TlsServer, TlsStream},
     tune,
 };
-use crate::certificate::TlsFacts;
+use crate::{certificate::TlsFacts, wire::Closing};
 
 /// Size in bytes of the buffer on the stack that [`read_through`] reads into.
 const CHUNK: usize = 4096;
@@ -74,8 +74,8 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection has ended.
-    pub fn tune(&self, options: &TcpOptions) -> io::Result<()> {
-        if has_inherited(self.tcp()) { Ok(()) } else { tune(self.tcp(), options) }
+    pub fn tune(&self, options: &TcpOptions, known: AcceptedOptions) -> io::Result<()> {
+        if has_inherited(self.tcp(), known) { Ok(()) } else { tune(self.tcp(), options) }
     }
 
     /// Waits for bytes, and copies them without taking them from the socket. Returns their number, which is 0 when the
@@ -145,6 +145,12 @@ impl Stream {
 impl From<TcpStream> for Stream {
     fn from(socket: TcpStream) -> Self {
         Self::Tcp(socket)
+    }
+}
+
+impl Closing for Stream {
+    fn announces_end(&self) -> bool {
+        self.is_secure()
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
     handshake::{Request, Upgraded, upgrade},
 };
 use crate::{
-    net::{Connect, Network, Socket},
+    net::{Connect, Network, Socket, TcpOptions},
     settings::{self, UpstreamUrl},
 };
 
@@ -146,7 +146,8 @@ fn client(connect: Connect) -> Client {
     client.no_default_headers().finish()
 }
 
-/// Connects to the server, and completes a handshake with these headers. The caller bounds the time.
+/// Connects to the server, and completes a handshake with these headers. The caller bounds the time. The socket does not have
+/// the options of the settings: they are for connections that last.
 pub(super) async fn open_websocket(
     (network, settings): (&Arc<Network>, &settings::Upstream),
     url: &UpstreamUrl,
@@ -154,7 +155,8 @@ pub(super) async fn open_websocket(
     protocols: &[String],
 ) -> Result<Upgraded, DialError> {
     let place = url.place().ok_or(DialError::Handshake("request not sent"))?;
-    let socket = connector_to(url, network, settings).open(place).await?;
+    let connector = connector_to(url, network, settings).with_options(TcpOptions::OFF);
+    let socket = connector.open(place).await?;
     upgrade(socket, Request::new(settings, url, headers, protocols), protocols).await
 }
 

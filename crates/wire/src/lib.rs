@@ -12,6 +12,7 @@
 mod buffer;
 mod burst;
 mod close;
+mod closing;
 mod config;
 mod decoder;
 mod frame;
@@ -26,6 +27,7 @@ pub mod ticker;
 
 pub use burst::{Burst, BurstLimits};
 pub use close::{CloseFrame, REASON_MAX, is_sendable};
+pub use closing::Closing;
 pub use config::{Limits, LivenessConfig};
 pub use decoder::{Decoder, WireError};
 pub use link::{Link, LinkError};

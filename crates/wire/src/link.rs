@@ -12,8 +12,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
-    Burst, BurstLimits, CloseFrame, Decoder, Incoming, Limits, LivenessConfig, LivenessError, Message,
-    Outbox, Role, WireError,
+    Burst, BurstLimits, CloseFrame, Closing, Decoder, Incoming, Limits, LivenessConfig, LivenessError,
+    Message, Outbox, Role, WireError,
     buffer::{self, READ_BYTES, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
@@ -361,10 +361,14 @@ where
     /// Waits until the peer has ended the connection, or the connection has failed. Writes the queued frames,
     /// and discards what the peer sends. The proxy's direction stays open, so that the peer can end the
     /// connection first.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        S: Closing,
+    {
         let ended = match self.poll_flush(cx, drop) {
             Poll::Ready(Err(_)) => Poll::Ready(()),
-            _ => self.poll_forget(cx).map(|_| self.shut_down(cx)),
+            // The socket is closed next, in any case.
+            _ => self.poll_forget(cx).map(|_| _ = self.poll_announce_end(cx)),
         };
         self.end_turn();
         ended
@@ -404,11 +408,20 @@ where
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 
-    /// Shuts down the proxy's direction of a connection that has ended, as far as the socket takes it at once. With TLS,
-    /// this sends `close_notify`.
-    pub fn shut_down(&mut self, cx: &mut Context<'_>) {
-        // The connection is closed next, in any case.
-        let _ = self.poll_shutdown(cx);
+    /// Announces the end of a connection that is closed next, if its socket needs that.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn poll_announce_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>
+    where
+        S: Closing,
+    {
+        if self.socket.announces_end() { self.poll_shutdown(cx) } else { Poll::Ready(Ok(())) }
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &S {
+        &self.socket
     }
 
     #[cfg(test)]

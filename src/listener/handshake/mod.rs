@@ -237,9 +237,6 @@ impl Handshake {
         // A drain waits for the session from now on, and the handshake's slot is free.
         drop((slot, pending, unanswered));
         let (method, path) = (&context.head.method, context.path());
-        if let Err(error) = stream.tune(&configuration.listener.tcp) {
-            log::debug!("cannot set socket options listener={} peer={peer}: {error}", worker.state.name);
-        }
         match exchange.run(stream, &worker, method, &context.head.headers, &rest).await {
             Ok(Ended { status, cause }) => {
                 let status = status.map_or_else(|| "-".to_owned(), |status| status.as_u16().to_string());
@@ -287,10 +284,6 @@ impl Handshake {
         let listener = &configuration.listener;
         let Target { route, protocol, upstream_start, added: _ } = target;
         let Admitted { id, guard, figures, rates } = admitted;
-        if let Err(error) = stream.tune(&listener.tcp) {
-            // The socket has failed. The session notices when it reads.
-            log::debug!("cannot set socket options listener={} peer={peer}: {error}", listener.name);
-        }
         let tracker = AckTracker::new(id.listener, id.number);
         let known = context.known();
         let expires = known.as_ref().and_then(|known| known.identity.expires);

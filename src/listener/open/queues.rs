@@ -11,6 +11,7 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     listener::configuration::Routing,
+    net::AcceptedOptions,
     server::{Configuration, Pending, WorkerLoad},
 };
 
@@ -37,8 +38,10 @@ pub(super) struct Queue {
 
 /// A connection that has been accepted.
 pub(super) struct Accepted {
-    /// The socket, in no event loop yet. The worker thread registers it with its event loop.
+    /// The socket, non-blocking and in no event loop yet. The worker thread registers it with its event loop.
     pub(super) socket: TcpStream,
+    /// What is known of the socket's options.
+    pub(super) options: AcceptedOptions,
     /// The client's address.
     pub(super) peer: SocketAddr,
     pub(super) pending: Pending,

@@ -1,6 +1,6 @@
 //! Tests of open listeners.
 
-use std::cell::Cell;
+use std::{cell::Cell, net::TcpStream};
 
 use tokio::time::timeout;
 use tungstenite::{Message, WebSocket, client};
@@ -198,7 +198,8 @@ fn connection(to: &TcpListener) -> Accepted {
     let pending = Arc::<Status>::default().accept();
     let server = ServerState::new(&load(TWO, &[]).unwrap(), 9, Registry::new(Arc::default()));
     let configuration = server.configurations.current();
-    Accepted { socket: TcpStream::connect(peer).unwrap(), peer, pending, configuration }
+    let socket = TcpStream::connect(peer).unwrap();
+    Accepted { socket, options: AcceptedOptions::Uncertain, peer, pending, configuration }
 }
 
 #[actix::test]

@@ -235,14 +235,14 @@ impl Session {
             let link = self.down.channel.link();
             let done = match intent {
                 CloseIntent::Gone(_) => true,
-                CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_shutdown(task).is_ready(),
+                CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_announce_end(task).is_ready(),
                 CloseIntent::Close(..) => link.poll_peer_close(task).is_ready(),
                 CloseIntent::Reject(_) => link.poll_rejected(task).is_ready(),
             };
             if done {
-                // An answer has been shut down above.
+                // An answer has been announced above.
                 if matches!(intent, CloseIntent::Close(..) | CloseIntent::Reject(_)) {
-                    link.shut_down(task);
+                    let _ = link.poll_announce_end(task);
                 }
                 self.closed(ctx);
             }
