@@ -25,7 +25,9 @@ pub struct Split<'a> {
 
 /// Splits the text of a URL. A text without `://` begins with the authority.
 pub fn split(url: &str) -> Split<'_> {
-    let start = url.find("://").map_or(0, |at| at + "://".len());
+    // Faster than a search for the whole text.
+    let mut colons = url.match_indices(':').map(|(at, _)| at + 1);
+    let start = colons.find(|at| url[*at..].starts_with("//")).map_or(0, |at| at + "//".len());
     let (scheme, rest) = url.split_at(start);
     Split { scheme, ..split_rest(rest) }
 }

@@ -124,10 +124,10 @@ pub(super) fn accepted(
     headers: &[(HeaderName, HeaderValue)],
 ) -> Vec<u8> {
     let key = head.headers.get(header::SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
-    let mut answer = Answer::new(StatusCode::SWITCHING_PROTOCOLS);
-    answer.header("connection", b"Upgrade");
-    answer.header("upgrade", b"websocket");
-    answer.header("sec-websocket-accept", &ws::hash_key(key));
+    let mut answer = Answer(Vec::with_capacity(256));
+    for part in [SWITCHING, &ws::hash_key(key), b"\r\n"] {
+        answer.0.extend_from_slice(part);
+    }
     if let Some(protocol) = protocol {
         answer.header("sec-websocket-protocol", protocol.as_bytes());
     }
@@ -136,6 +136,10 @@ pub(super) fn accepted(
     }
     answer.finish()
 }
+
+/// The beginning of each response that accepts a handshake.
+const SWITCHING: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ";
 
 /// Sends the response that accepts the handshake, until no byte of it waits in the stream.
 pub(super) async fn send(stream: &mut (impl AsyncWrite + Unpin), answer: &[u8]) -> io::Result<()> {

@@ -190,7 +190,7 @@ impl DialPlan {
         let promise = Promise::default();
         let (plan, promised) = (self.clone(), Rc::clone(&promise));
         let dial = Box::pin(async move {
-            if lease.is_none() {
+            if lease.is_none() && plan.key.is_awaited() {
                 // A client that sends nothing gets an endpoint as if it had no key.
                 _ = timeout(plan.settings().connect_timeout, plan.key.wait()).await;
             }

@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 use super::{
     DialError,
     refused::Refused,
-    request::{authorization, target},
+    request::{secret_header, target},
 };
 use crate::{
+    authority,
     header_list::{elements, has_token, is_hop_by_hop},
     http1::{self, HEAD_MAX, ResponseLines},
     net::{Socket, TlsError, read_through},
@@ -57,7 +58,8 @@ impl Request {
         protocols: &[String],
     ) -> Self {
         let url = url.request();
-        let (url, secret) = authorization(settings, &url);
+        let url = authority::split(&url);
+        let secret = secret_header(settings, url.userinfo);
         let (host, slash, path) = target(&url);
         let key = STANDARD.encode(rand::random::<[u8; 16]>());
         let mut head = Vec::with_capacity(512);
@@ -65,7 +67,9 @@ impl Request {
             head.extend_from_slice(text.as_bytes());
         }
         if !headers.iter().any(|(name, _)| *name == HOST) {
-            http1::push_line(&mut head, "host", host.as_bytes());
+            for text in ["Host: ", host, "\r\n"] {
+                head.extend_from_slice(text.as_bytes());
+            }
         }
         head.extend_from_slice(
             b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ",
@@ -128,7 +132,7 @@ async fn next_response(
     let mut seen = 0;
     loop {
         // A head ends with a line, so a later piece without one does not complete it.
-        if seen == 0 || bytes[seen..].contains(&b'\n') {
+        if !bytes.is_empty() && (seen == 0 || bytes[seen..].contains(&b'\n')) {
             let read = http1::response_lines(bytes).map_err(|_| DialError::Handshake("no HTTP answer"))?;
             if let Some((response, length)) = read {
                 bytes.drain(..length);

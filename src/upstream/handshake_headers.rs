@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use actix_http::header::{HeaderName, HeaderValue};
 
 /// The headers of one handshake.
-type Headers = Rc<[(HeaderName, HeaderValue)]>;
+type Headers = Rc<Vec<(HeaderName, HeaderValue)>>;
 
 /// The client's headers that are forwarded, and the configured ones. Clones share them, so that a later handshake of the
 /// session has the credential that the client has renewed.
@@ -28,7 +28,7 @@ struct PackedHeaders(Box<[u8]>);
 
 impl HandshakeHeaders {
     /// The headers of a handshake that begins now.
-    pub fn get(&self) -> Rc<[(HeaderName, HeaderValue)]> {
+    pub fn get(&self) -> Rc<Vec<(HeaderName, HeaderValue)>> {
         match &*self.0.borrow() {
             Stored::Ready(headers) => Rc::clone(headers),
             Stored::Packed(packed) => packed.unpack(),
@@ -52,7 +52,7 @@ impl HandshakeHeaders {
 
 impl From<Vec<(HeaderName, HeaderValue)>> for HandshakeHeaders {
     fn from(headers: Vec<(HeaderName, HeaderValue)>) -> Self {
-        Self(Rc::new(RefCell::new(Stored::Ready(headers.into()))))
+        Self(Rc::new(RefCell::new(Stored::Ready(Rc::new(headers)))))
     }
 }
 
@@ -76,7 +76,7 @@ impl PackedHeaders {
 
     fn unpack(&self) -> Headers {
         let lines = self.0.split_inclusive(|byte| *byte == b'\n');
-        lines.filter_map(|line| header(line.strip_suffix(b"\n")?)).collect()
+        Rc::new(lines.filter_map(|line| header(line.strip_suffix(b"\n")?)).collect())
     }
 }
 

@@ -191,6 +191,12 @@ impl Upstream {
         tried: &[Arc<Endpoint>],
         end: Instant,
     ) -> Result<Lease, DialError> {
+        // Most dials find an endpoint at once, and wait in no queue.
+        if Instant::now() < end
+            && let Pick::Endpoint(lease) = self.shared.pick(key, tried)
+        {
+            return Ok(lease);
+        }
         self.until(end, self.shared.available(|| self.shared.pick(key, tried))).await
     }
 

@@ -12,23 +12,31 @@ use crate::{
 
 /// The host and port of a URL without user and password, and the target of a request: a slash, if the URL has no path, and
 /// its path and query.
-pub(super) fn target(url: &str) -> (&str, &'static str, &str) {
-    let authority::Split { host, tail, .. } = authority::split(url);
+pub(super) fn target<'a>(url: &authority::Split<'a>) -> (&'a str, &'static str, &'a str) {
+    let authority::Split { host, tail, .. } = *url;
     (host, if tail.starts_with('/') { "" } else { "/" }, tail)
 }
 
-/// The URL without user and password, and the `Authorization` header made from them. That header replaces the
-/// client's, but not one from the setting `headers`.
+/// The URL without user and password, and the `Authorization` header made from them.
 pub(super) fn authorization<'a>(
     settings: &settings::Upstream,
     url: &'a str,
 ) -> (Cow<'a, str>, Option<(HeaderName, HeaderValue)>) {
     let (url, secret) = userinfo::split(url);
-    let secret = secret.filter(|_| !settings.headers.has_authorization());
-    let value = secret.and_then(|secret| userinfo::authorization(secret).ok().flatten());
-    let mut value = value.and_then(|value| HeaderValue::try_from(value).ok());
-    value.iter_mut().for_each(|value| value.set_sensitive(true));
-    (url, value.map(|value| (AUTHORIZATION, value)))
+    (url, secret_header(settings, secret))
+}
+
+/// The `Authorization` header made from the user and password of a URL. It replaces the client's, but not one from the
+/// setting `headers`.
+pub(super) fn secret_header(
+    settings: &settings::Upstream,
+    secret: Option<&str>,
+) -> Option<(HeaderName, HeaderValue)> {
+    let secret = secret.filter(|_| !settings.headers.has_authorization())?;
+    let value = userinfo::authorization(secret).ok().flatten()?;
+    let mut value = HeaderValue::try_from(value).ok()?;
+    value.set_sensitive(true);
+    Some((AUTHORIZATION, value))
 }
 
 /// The headers of a request without client: `Host`, if the settings name it, and those that the settings add without

@@ -20,7 +20,7 @@ use crate::{
 /// waits, but not the dial: after that time the client is accepted, and the same dial continues in the session.
 pub(super) async fn dial_first(
     route: &Route,
-    plan: DialPlan,
+    mut plan: DialPlan,
 ) -> Result<(Option<String>, UpstreamStart), Refusal> {
     // A client that offers subprotocols needs the upstream's choice.
     if plan.protocols.is_empty() && route.routed_by_url {
@@ -42,8 +42,10 @@ pub(super) async fn dial_first(
             (promised.clone(), First::Pending(dialing.promise(promised)))
         }
     };
-    // Later connections must use the subprotocol that the client was answered with.
-    let plan = DialPlan { protocols: protocol.iter().cloned().collect(), ..plan };
+    if !plan.protocols.is_empty() || protocol.is_some() {
+        // Later connections must use the subprotocol that the client was answered with.
+        plan.protocols = protocol.iter().cloned().collect();
+    }
     Ok((protocol, UpstreamStart { plan, first }))
 }
 

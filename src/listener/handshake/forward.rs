@@ -43,6 +43,8 @@ pub(super) fn headers(
         }
         match context.chain.header(name, received_headers) {
             Some(value) => headers.push((name.clone(), value)),
+            // Most requests have few of the headers that may be passed on.
+            None if !received_headers.contains_key(name) => {}
             // What the client writes there is not passed on.
             None if client_address::is_forwarding(name) => {}
             None => {

@@ -170,7 +170,7 @@ impl Reader {
         head.method = request.method;
         head.uri = request.uri;
         head.version = Version::HTTP_11;
-        head.headers = headers(&bytes[self.headers_at..self.at])?;
+        read_headers(&bytes[self.headers_at..self.at], &mut head.headers)?;
         check_host(&head.headers)?;
         if head.headers.get_all(header::CONTENT_LENGTH).count() > 1 {
             return Err(bad("more than one Content-Length header"));
@@ -182,15 +182,14 @@ impl Reader {
     }
 }
 
-/// Parses header lines, including the empty line after them. The values share a copy of the lines, so that the read
-/// buffer can be freed.
-fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
+/// Adds the headers of these lines, which include the empty line after them. The values share a copy of the lines, so that
+/// the read buffer can be freed.
+fn read_headers(lines: &[u8], headers: &mut HeaderMap) -> Result<(), Refusal> {
     let lines = Bytes::copy_from_slice(lines);
     let mut found = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(&lines, &mut found) else {
         return Err(bad("malformed header line: expected name, colon and value"));
     };
-    let mut headers = HeaderMap::with_capacity(found.len());
     for line in found {
         let name = HeaderName::from_bytes(line.name.as_bytes());
         match (name, HeaderValue::from_maybe_shared(lines.slice_ref(line.value))) {
@@ -198,7 +197,7 @@ fn headers(lines: &[u8]) -> Result<HeaderMap, Refusal> {
             _ => return Err(bad("malformed header line: expected name, colon and value")),
         }
     }
-    Ok(headers)
+    Ok(())
 }
 
 /// Requires exactly one Host header with valid characters (RFC 9112 section 3.2, RFC 3986 section 3.2.2).

@@ -51,7 +51,7 @@ use super::{
 use crate::{
     access::Entry as AccessEntry,
     certificate::TlsFacts,
-    client_address::Chain,
+    client_address::{Chain, ProxyProtocol},
     event::EventNumber,
     figures::SessionFigures,
     flow::AckTracker,
@@ -156,6 +156,9 @@ impl Handshake {
     /// Reads the PROXY header, if the listener has one. Returns bytes that were read after it; `None` if the connection
     /// has to be closed, without an answer, because the peer may be a balancer that takes it for its own.
     async fn begin(&mut self, deadline: Instant) -> Option<Vec<u8>> {
+        if self.configuration.listener.proxy_protocol == ProxyProtocol::Off {
+            return Some(Vec::new());
+        }
         let reading = proxy_header::read(&mut self.stream, self.peer.ip(), &self.configuration.listener);
         let reason = match timeout_at(deadline, reading).await {
             Ok(Ok(Beginning { addresses, early })) => {
