@@ -51,7 +51,7 @@ use crate::{
     settings::Upstream,
     tap::SessionTap,
     turn::{Driven, drive},
-    upstream::{Announced, DialError, Dialed, Dialing, IdleFlag, Lease},
+    upstream::{Announced, Destination, DialError, Dialed, Dialing, IdleFlag, Lease},
     wire::{Role, ticker::Tick},
 };
 
@@ -158,6 +158,7 @@ impl Connector {
             let mut connector = Self::new(upstream, generation, links);
             match start {
                 Start::With(dialed) => connector.up(*dialed, ctx),
+                Start::Attached(dialed) => connector.attached(*dialed, ctx),
                 Start::Dialing(dialing) => connector.dial(dialing, ctx),
             }
             connector
@@ -225,6 +226,22 @@ impl Connector {
     // --- Up
 
     fn up(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
+        let destination = self.serve(dialed);
+        self.report(Fact::Up(destination));
+        self.send_waiting();
+        drive(ctx);
+    }
+
+    fn attached(&mut self, dialed: Dialed, ctx: &mut Context<Self>) {
+        self.serve(dialed);
+        self.waiting.release(Vec::new());
+        // No loss precedes it, so that nothing changes when it proves good.
+        self.proved = true;
+        drive(ctx);
+    }
+
+    /// Begins to serve the connection. Returns where it goes.
+    fn serve(&mut self, dialed: Dialed) -> Destination {
         let Upstream { limits, liveness, .. } = &*self.upstream;
         let channel = Channel::new(
             dialed.socket,
@@ -241,10 +258,8 @@ impl Connector {
         let url = &dialed.destination.url;
         self.server = Arc::clone(&url.shown);
         self.origin = self.reads_origin.then(|| url.origin()).flatten().map(Arc::new);
-        self.report(Fact::Up(dialed.destination));
         self.plan_options();
-        self.send_waiting();
-        drive(ctx);
+        dialed.destination
     }
 
     /// The session's tap, if any tap is open.

@@ -29,8 +29,11 @@ use crate::{
 
 /// How a connector starts.
 pub enum Start {
-    /// On a connection that was made during the client's handshake.
+    /// On a connection that is up. The connector reports it.
     With(Box<Dialed>),
+    /// On the first connection of a session, which is up. The connector does not report it, because the output sends to it
+    /// before any event.
+    Attached(Box<Dialed>),
     /// With a dial, which may already be in progress.
     Dialing(Dialing),
 }

@@ -41,6 +41,13 @@ impl Output {
         }
     }
 
+    /// Attaches the first connector, if there is one, before any event.
+    pub fn attach_first(&mut self, connector: Option<Edge<DataMessage>>) {
+        if let Self::Upstream(edge) = self {
+            edge.connector = connector;
+        }
+    }
+
     /// Changes the attached connector, if the output leads to the upstream side.
     pub fn attach(&mut self, attach: Attach) {
         if let Self::Upstream(edge) = self {

@@ -81,14 +81,15 @@ struct Lost<'a> {
 
 impl Supervisor {
     /// Starts the supervisor of a session, with the result of the dial for which the client's handshake
-    /// waited.
+    /// waited. Returns the connector to which the output sends from the start too; `None` if that is the supervisor.
     pub fn start(
         plan: DialPlan,
         first: First,
         links: impl FnOnce(&Addr<Self>) -> SupervisorLinks,
         room: usize,
-    ) -> Addr<Self> {
-        Self::create(|ctx| {
+    ) -> (Addr<Self>, Option<Edge<DataMessage>>) {
+        let mut attached = None;
+        let supervisor = Self::create(|ctx| {
             ctx.set_mailbox_capacity(mailbox_room(room));
             let links = links(&ctx.address());
             plan.headers.pack();
@@ -116,9 +117,10 @@ impl Supervisor {
                 movable: None,
                 idle: IdleFlag::new(),
             };
-            supervisor.begin(first, ctx);
+            attached = supervisor.begin(first, ctx);
             supervisor
-        })
+        });
+        (supervisor, attached)
     }
 
     // --- Starting connectors

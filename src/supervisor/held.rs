@@ -83,6 +83,14 @@ impl<E> Default for Held<E> {
 }
 
 impl<E> Held<E> {
+    /// The output of a new session sends to this connector, whose connection is up.
+    pub fn serving(generation: Generation) -> Self {
+        let mut held = Self::default();
+        held.last.target = Some(generation);
+        held.last.stage = Stage::Released;
+        held
+    }
+
     /// The number of events that are kept.
     pub fn len(&self) -> usize {
         self.len

@@ -157,6 +157,21 @@ impl Model {
         }
     }
 
+    /// Starts with a first connector to which the output sends before any event.
+    fn attached(hold: Duration) -> Self {
+        let generation = Generation(1);
+        let mut connector = Connector::new();
+        connector.state = State::Up;
+        connector.waiting.release(Vec::new());
+        Self {
+            target: Target::Connector(generation),
+            connectors: BTreeMap::from([(generation, connector)]),
+            held: Held::serving(generation),
+            current: Some(generation),
+            ..Self::new(hold)
+        }
+    }
+
     // --- The output
 
     fn push(&mut self, message: Message) {
@@ -439,9 +454,13 @@ fn actions(rare: u32) -> impl Strategy<Value = Vec<Action>> {
     proptest::collection::vec(action, 0..400)
 }
 
+fn starts() -> impl Strategy<Value = fn(Duration) -> Model> {
+    prop_oneof![Just(Model::new as fn(_) -> _), Just(Model::attached as fn(_) -> _)]
+}
+
 /// Checks that the upstream gets the events in order, and that each event has one outcome.
-fn check(actions: Vec<Action>) -> Model {
-    let mut model = Model::new(Duration::from_secs(1));
+fn check(start: fn(Duration) -> Model, actions: Vec<Action>) -> Model {
+    let mut model = start(Duration::from_secs(1));
     actions.into_iter().for_each(|action| model.run(action));
     model.settle();
     let sent: Vec<_> = model.connectors.values().flat_map(|connector| connector.written.clone()).collect();
@@ -457,13 +476,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn events_arrive_in_their_order_and_each_has_one_outcome(actions in actions(1)) {
-        check(actions);
+    fn events_arrive_in_their_order_and_each_has_one_outcome(start in starts(), actions in actions(1)) {
+        check(start, actions);
     }
 
     #[test]
-    fn no_event_fails_if_no_deadline_passes(actions in actions(0)) {
-        let model = check(actions);
+    fn no_event_fails_if_no_deadline_passes(start in starts(), actions in actions(0)) {
+        let model = check(start, actions);
         prop_assert!(model.failed.is_empty(), "{:?}", model.failed);
     }
 }

@@ -29,6 +29,8 @@ use crate::{
 pub struct SupervisorLinks {
     /// The last actor before the upstream: the last incoming pipeline, or the session.
     pub output: Edge<Attach>,
+    /// Whether the output is a pipeline. One that is not can be attached to a connector before the session starts.
+    pub has_incoming: bool,
     /// The first outgoing pipeline, or the session. It gets the failures.
     pub back: Edge<DataMessage>,
     /// Whether `back` is a pipeline.

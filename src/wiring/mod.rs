@@ -61,19 +61,18 @@ fn link_actors(
     let room_of_both = room + plan.settings().limits.buffer;
     let chain = PipelineChain { room: room_of_both, announced: announced.as_ref(), ..chain };
     let outgoing = chain.start(Place::Outgoing, &route.outgoing, Output::Next(Edge::to(session))).head;
-    let key = plan.key.clone();
-    let first_data = key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) });
+    let first_data = first_data(&plan);
     let (is_own, budget) = (is_own(&plan), Budget::new(plan.settings().limits.buffer, global_budget));
     let mut incoming = Output::End;
-    let supervisor = Supervisor::start(
+    let (supervisor, attached) = Supervisor::start(
         plan,
         first,
         |supervisor| {
-            let upstream =
-                |supervisor| Output::Upstream(UpstreamEdge::new(Rc::clone(&is_own), Edge::rare(supervisor)));
+            let upstream = |supervisor| to_upstream(&is_own, supervisor);
             let started = chain.start(Place::Incoming, &route.incoming, upstream(supervisor));
             incoming = started.head.map_or_else(|| upstream(supervisor), Output::Next);
             supervisor::SupervisorLinks {
+                has_incoming: started.last.is_some(),
                 output: started.last.unwrap_or_else(|| Edge::rare(session)),
                 has_outgoing: outgoing.is_some(),
                 back: outgoing.unwrap_or_else(|| Edge::rare(session)),
@@ -91,6 +90,7 @@ fn link_actors(
         },
         room,
     );
+    incoming.attach_first(attached);
     session::SessionLinks {
         incoming,
         last_incoming: None,
@@ -120,6 +120,17 @@ fn without_upstream(
         replies_errors: route.replies_errors(),
         first_data: None,
     }
+}
+
+/// What takes the client's first message, if it selects the endpoint.
+fn first_data(plan: &DialPlan) -> Option<FirstData> {
+    let key = plan.key.clone();
+    key.is_awaited().then(|| -> FirstData { Box::new(move |data| key.take(data)) })
+}
+
+/// The output to the upstream side, without a connector.
+fn to_upstream(is_own: &IsOwnUrl, supervisor: &Addr<Supervisor>) -> Output {
+    Output::Upstream(UpstreamEdge::new(Rc::clone(is_own), Edge::rare(supervisor)))
 }
 
 /// Whether a URL is that of the route's own upstream.

@@ -48,6 +48,8 @@ impl<M: actix::Message<Result = ()> + Unpin + 'static> Handler<M> for Double<M> 
 /// A supervisor between two doubles, and the far end of its first connection.
 struct Rig {
     supervisor: Edge<DataMessage>,
+    /// The connector to which the output sends from the start.
+    attached: Option<Edge<DataMessage>>,
     reports: Edge<Report>,
     stop: Edge<StopUpstream>,
     attaches: UnboundedReceiver<Attach>,
@@ -58,7 +60,12 @@ struct Rig {
 }
 
 impl Rig {
+    /// The output is a pipeline.
     async fn new(settings: &str) -> Self {
+        Self::with(settings, true).await
+    }
+
+    async fn with(settings: &str, has_incoming: bool) -> Self {
         let bed = TestBed::new(settings);
         let (UpstreamStart { plan, first }, upstream) = bed.upstream().await;
         let tracker = AckTracker::new(1, 0);
@@ -66,6 +73,7 @@ impl Rig {
         let links = SupervisorLinks {
             tap: None,
             output: Edge::to(&output),
+            has_incoming,
             back: Edge::to(&session),
             has_outgoing: false,
             tracker: Arc::clone(&tracker),
@@ -78,9 +86,10 @@ impl Rig {
             classifier: None,
             announced: None,
         };
-        let supervisor = Supervisor::start(plan, first, |_| links, 64 << 10);
+        let (supervisor, attached) = Supervisor::start(plan, first, |_| links, 64 << 10);
         Self {
             supervisor: Edge::to(&supervisor),
+            attached,
             reports: Edge::to(&supervisor),
             stop: Edge::to(&supervisor),
             attaches,
@@ -185,6 +194,43 @@ fn an_event_before_the_switch_goes_to_the_connection_before_later_ones() {
                 assert_eq!(rig.upstream.as_mut().unwrap().text().await, request(id));
             }
             assert!(rig.back.try_recv().is_err(), "no event has failed");
+        }
+    });
+}
+
+/// Without pipelines, a session sends to the first connection from the start.
+#[test]
+fn the_first_connection_is_attached_at_once() {
+    on_worker(async {
+        let mut rig = Rig::with(PROXY, false).await;
+        let connector = rig.attached.take().unwrap();
+        connector.notify(rig.event(&request(1)));
+        assert_eq!(rig.upstream.as_mut().unwrap().text().await, request(1));
+        assert!(rig.attaches.try_recv().is_err(), "the output is not switched");
+        rig.upstream = None;
+        assert_eq!(rig.failed().await, 0);
+        let Attach { connector: none, mark } = rig.attach().await;
+        assert!(none.is_none(), "the loss");
+        // The connector has ended. It returns the events that the output sends before it is switched, and then the mark.
+        connector.notify(rig.event("before"));
+        connector.notify(DataMessage::Mark(mark));
+        rig.supervisor.notify(rig.event("after"));
+        let mut failed = [rig.failed().await, rig.failed().await];
+        failed.sort_unstable();
+        assert_eq!(failed, [1, 2]);
+    });
+}
+
+/// With a journal or `hold`, the first connection waits for its release.
+#[test]
+fn a_connection_that_needs_more_than_events_is_attached_later() {
+    on_worker(async {
+        for settings in
+            [&journal(""), &PROXY.replace("[upstream.echo]", "[upstream.echo]\nrecovery.hold = \"1m\"")]
+        {
+            let mut rig = Rig::with(settings, false).await;
+            assert!(rig.attached.is_none());
+            assert!(rig.attach().await.connector.is_some());
         }
     });
 }

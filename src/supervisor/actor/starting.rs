@@ -8,19 +8,22 @@ use tokio::sync::Semaphore;
 use super::{Lost, Supervisor};
 use crate::{
     connector::{self, Connector, Generation, Start},
-    flow::Edge,
+    flow::{DataMessage, Edge},
     supervisor::{
         child::{Child, Redial},
         children::Next,
+        held::Held,
     },
-    upstream::{First, IdleFlag},
+    upstream::{Dialed, First, IdleFlag},
 };
 
 impl Supervisor {
-    /// Continues the first dial.
-    pub(super) fn begin(&mut self, first: First, ctx: &mut Context<Self>) {
+    /// Continues the first dial. Returns the connector to which the output sends from the start; `None` if it sends to the
+    /// supervisor.
+    pub(super) fn begin(&mut self, first: First, ctx: &mut Context<Self>) -> Option<Edge<DataMessage>> {
         match first {
             First::NotNeeded => {}
+            First::Up(dialed) if self.can_attach() => return self.begin_attached(dialed, ctx),
             First::Up(dialed) => {
                 let generation = self.children.begin_own();
                 self.start_connector(generation, Start::With(dialed), ctx);
@@ -44,6 +47,22 @@ impl Supervisor {
                 }
             }
         }
+        None
+    }
+
+    /// Whether the output can send to the first connection from the start. With a journal or `hold`, the connector waits
+    /// for its release.
+    fn can_attach(&self) -> bool {
+        !self.links.has_incoming && !self.has_journal() && self.hold().is_none()
+    }
+
+    /// Starts with a connection that is up. No event precedes it, so there is no mark to wait for.
+    fn begin_attached(&mut self, dialed: Box<Dialed>, ctx: &mut Context<Self>) -> Option<Edge<DataMessage>> {
+        let (generation, destination) = (self.children.begin_own(), dialed.destination.clone());
+        self.held = Held::serving(generation);
+        let connector = self.start_connector(generation, Start::Attached(dialed), ctx);
+        self.up(generation, destination, ctx);
+        Some(Edge::to(&connector))
     }
 
     /// Starts a connector with this generation, which `children` has assigned to a server.
