@@ -31,14 +31,17 @@ pub fn recycle(mut envelopes: Vec<Envelope>) {
 #[derive(Debug, Default)]
 pub struct Batch {
     envelopes: Vec<Envelope>,
-    /// The time of this batch in nanoseconds since the Unix epoch; `None` before it is first read.
-    now_ns: Option<u64>,
+    /// The time of this batch in nanoseconds since the Unix epoch; 0 before it is first read.
+    now_ns: u64,
 }
 
 impl Batch {
     /// The time at which the batch was begun, in nanoseconds since the Unix epoch.
     pub fn now_ns(&mut self) -> u64 {
-        *self.now_ns.get_or_insert_with(now_ns)
+        if self.now_ns == 0 {
+            self.now_ns = now_ns();
+        }
+        self.now_ns
     }
 
     /// Adds an envelope.
@@ -51,7 +54,7 @@ impl Batch {
 
     /// Takes the envelopes, and starts the next batch. Returns `None` if there are none.
     pub fn take(&mut self) -> Option<Vec<Envelope>> {
-        self.now_ns = None;
+        self.now_ns = 0;
         if self.envelopes.is_empty() {
             return None;
         }

@@ -42,7 +42,8 @@ pub struct LazyChain {
     route: Arc<Route>,
     to_session: Edge<DataMessage>,
     room: usize,
-    head: Option<Edge<DataMessage>>,
+    /// Boxed for sessions without errors.
+    head: Option<Box<Edge<DataMessage>>>,
 }
 
 // === impl PipelineChain ===
@@ -105,9 +106,9 @@ impl LazyChain {
             let (to_session, room) = (&self.to_session, self.room);
             let chain = PipelineChain { tracker, to_session, room, announced: None };
             let out = Output::Next(self.to_session.clone());
-            self.head = chain.start(Place::Errors, &self.route.errors, out).head;
+            self.head = chain.start(Place::Errors, &self.route.errors, out).head.map(Box::new);
         }
-        self.head.as_ref()
+        self.head.as_deref()
     }
 }
 

@@ -72,11 +72,9 @@ pub struct Session {
     tracker: Arc<AckTracker>,
     figures: Arc<SessionFigures>,
     listener: Arc<Listener>,
-    down: Downstream,
+    /// Boxed, so that the actor and the connection each take a small block of the allocator.
+    down: Box<Downstream>,
     delivery: Delivery<ClientFrame>,
-    /// The upstream's `buffer`. Error replies about pushes use it until the client has read them, so that the
-    /// proxy reads no faster from an upstream whose pushes fail than the client reads.
-    upstream_budget: Option<Arc<Budget>>,
     /// Maximum number of unsettled events. At this number the proxy stops reading from the client.
     max_in_flight: usize,
     /// Whether the upstream's settings need each message as an event. Those of a session without upstream do.
@@ -134,7 +132,7 @@ impl Session {
         })
     }
 
-    fn new(parts: Parts, mut links: SessionLinks) -> Self {
+    fn new(parts: Parts, links: SessionLinks) -> Self {
         let Parts {
             tracker,
             figures,
@@ -159,13 +157,12 @@ impl Session {
         let channel = Channel::new(socket, Role::Server, limits, &listener.format, &budget, rest);
         Self {
             tracker,
-            down: Downstream::new(channel, listener.slow_consumer, Arc::clone(&figures)),
+            down: Box::new(Downstream::new(channel, listener.slow_consumer, Arc::clone(&figures))),
             delivery: Delivery::new(
                 upstream.as_ref().is_none_or(|upstream| upstream.answers_in_order()),
                 Arc::clone(&figures),
             ),
             figures,
-            upstream_budget: links.upstream_budget.take(),
             max_in_flight: upstream.as_ref().map_or(MAX_IN_FLIGHT, |upstream| upstream.max_in_flight),
             upstream_reads_each: upstream.as_ref().is_none_or(|upstream| upstream.reads_each()),
             limiters: Limiters::new(&listener, rates),

@@ -25,8 +25,6 @@ pub struct Delivery<O> {
     /// Events that are not in the ledger, such as failed pushes, for which an error reply is expected. Each
     /// has the position of the error reply.
     unowned: Vec<(EventNumber, Option<Position>)>,
-    /// Where events, outcomes and pushes are counted.
-    figures: Arc<SessionFigures>,
 }
 
 impl<O> Delivery<O> {
@@ -34,11 +32,10 @@ impl<O> Delivery<O> {
     pub fn new(ordered: bool, figures: Arc<SessionFigures>) -> Self {
         Self {
             ordered,
-            ledger: Ledger::new(Arc::clone(&figures)),
+            ledger: Ledger::new(figures),
             sequencer: Sequencer::default(),
             last_reply: None,
             unowned: Vec::new(),
-            figures,
         }
     }
 
@@ -83,7 +80,7 @@ impl<O> Delivery<O> {
 
     /// Sends a push. It does not overtake replies that the upstream sent before it.
     pub fn push(&mut self, outputs: impl IntoIterator<Item = O>, mut emit: impl FnMut(O)) {
-        self.figures.count(|tally| tally.pushed.add(1));
+        self.ledger.figures().count(|tally| tally.pushed.add(1));
         for output in outputs {
             match (self.ordered, self.last_reply) {
                 (true, Some(position)) => self.sequencer.put(position, output, &mut emit),
@@ -98,7 +95,7 @@ impl<O> Delivery<O> {
     pub fn passes_pushes(&self, count: u64) -> bool {
         let passes = if self.ordered { self.last_reply.is_none() } else { self.sequencer.is_empty() };
         if passes {
-            self.figures.count(|tally| tally.pushed.add(count));
+            self.ledger.figures().count(|tally| tally.pushed.add(count));
         }
         passes
     }
@@ -181,7 +178,7 @@ impl<O> Delivery<O> {
         mut emit: impl FnMut(O),
     ) {
         let Some(position) = self.take_unowned(event) else { return self.push(outputs, emit) };
-        self.figures.count(|tally| tally.pushed.add(1));
+        self.ledger.figures().count(|tally| tally.pushed.add(1));
         match position {
             Some(position) if self.ordered => {
                 outputs.into_iter().for_each(|output| self.sequencer.put(position, output, &mut emit));
@@ -233,7 +230,7 @@ impl<O> Delivery<O> {
     /// Where events, outcomes and pushes are counted.
     #[cfg(test)]
     pub fn figures(&self) -> &SessionFigures {
-        &self.figures
+        self.ledger.figures()
     }
 
     fn end_error(&mut self, event: EventNumber, outcome: Outcome, emit: impl FnMut(O)) -> Option<Outcome> {

@@ -218,6 +218,11 @@ impl Ledger {
         self.open.is_empty() && self.plain.count == 0
     }
 
+    /// Where events and outcomes are counted.
+    pub fn figures(&self) -> &SessionFigures {
+        &self.figures
+    }
+
     /// Number of events for each outcome.
     #[cfg(test)]
     pub fn counts(&self) -> crate::figures::Counts {

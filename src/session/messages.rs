@@ -107,7 +107,8 @@ pub struct SessionLinks {
     pub errors: LazyChain,
     /// The supervisor, if the route has an upstream.
     pub supervisor: Option<SupervisorEdge>,
-    /// The upstream's `buffer`, if the route has an upstream.
+    /// The upstream's `buffer`, if the route has an upstream. Error replies about pushes use it until the client has read
+    /// them, so that the proxy reads no faster from an upstream whose pushes fail than the client reads.
     pub upstream_budget: Option<Arc<Budget>>,
     /// Whether a failed event becomes an error reply to the client.
     pub replies_errors: bool,

@@ -24,11 +24,12 @@ use crate::{
 pub(super) enum SessionState {
     Open,
     Draining {
-        intent: CloseIntent,
+        /// Boxed, because an open session has none.
+        intent: Box<CloseIntent>,
         /// Whether `StopUpstream` has been sent to the supervisor.
         upstream_stopped: bool,
     },
-    Closing(CloseIntent),
+    Closing(Box<CloseIntent>),
     Over,
 }
 
@@ -62,7 +63,7 @@ impl Session {
         if !matches!(self.state, SessionState::Open) {
             return;
         }
-        self.state = SessionState::Draining { intent, upstream_stopped: false };
+        self.state = SessionState::Draining { intent: Box::new(intent), upstream_stopped: false };
         self.trace_ending();
         self.abandon_input();
         match wait {
@@ -130,9 +131,9 @@ impl Session {
         let SessionState::Draining { intent, .. } = mem::replace(&mut self.state, SessionState::Over) else {
             return;
         };
-        match intent {
+        match *intent {
             CloseIntent::Gone(_) => self.over(&intent, ctx),
-            _ => self.close(intent.map_frame(|frame| self.with_loss(frame))),
+            intent => self.close(intent.map_frame(|frame| self.with_loss(frame))),
         }
     }
 
@@ -141,7 +142,7 @@ impl Session {
         self.trace_ending();
         self.down.release();
         self.down.channel.link().close(intent.frame());
-        self.state = SessionState::Closing(intent);
+        self.state = SessionState::Closing(Box::new(intent));
         self.deadline.set(self.listener.close_timeout);
     }
 
@@ -233,7 +234,7 @@ impl Session {
         self.flush(ctx, task);
         if let SessionState::Closing(intent) = &self.state {
             let link = self.down.channel.link();
-            let done = match intent {
+            let done = match &**intent {
                 CloseIntent::Gone(_) => true,
                 CloseIntent::Answer(_) => link.outbox().is_empty() && link.poll_announce_end(task).is_ready(),
                 CloseIntent::Close(..) => link.poll_peer_close(task).is_ready(),
@@ -241,7 +242,7 @@ impl Session {
             };
             if done {
                 // An answer has been announced above.
-                if matches!(intent, CloseIntent::Close(..) | CloseIntent::Reject(_)) {
+                if matches!(**intent, CloseIntent::Close(..) | CloseIntent::Reject(_)) {
                     let _ = link.poll_announce_end(task);
                 }
                 self.closed(ctx);
@@ -266,7 +267,7 @@ impl Session {
     fn unwritable(&mut self, ctx: &mut Context<Self>) {
         match &mut self.state {
             SessionState::Open => self.client_ended(CloseIntent::Gone(EndCause::ClientGone)),
-            SessionState::Draining { intent, .. } => *intent = CloseIntent::Gone(intent.cause()),
+            SessionState::Draining { intent, .. } => **intent = CloseIntent::Gone(intent.cause()),
             SessionState::Closing(_) => self.closed(ctx),
             SessionState::Over => {}
         }

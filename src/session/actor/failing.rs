@@ -258,7 +258,7 @@ impl Session {
     fn send_error(&mut self, event: Event, ticket: Ticket, cause: Cause) {
         // An error reply uses the budget of the side that caused it until it is written. So a peer that causes
         // errors faster than the client reads them is itself not read.
-        let budget = match &self.upstream_budget {
+        let budget = match &self.links.upstream_budget {
             Some(budget) if cause == Cause::Push => budget,
             _ => self.down.channel.budget(),
         };

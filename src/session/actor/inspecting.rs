@@ -15,7 +15,7 @@ impl Session {
             unsettled: self.delivery.unsettled(),
             oldest: self.delivery.oldest().map(|event| self.tracker.id(event)),
             from_client: (budget.used(), self.listener.limits.buffer),
-            from_upstream: self.upstream_budget.as_ref().map(|budget| budget.used()),
+            from_upstream: self.links.upstream_budget.as_ref().map(|budget| budget.used()),
             held: 0,
             claims: claims.map(|(name, value)| (name.to_owned(), value)).collect(),
             expires: self.known.as_ref().and_then(|known| known.identity.expires),
