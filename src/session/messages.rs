@@ -12,7 +12,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use actix::{Addr, Message};
+use actix::{Addr, Handler, Message, WeakAddr};
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
@@ -119,28 +119,39 @@ pub struct SessionLinks {
 /// Takes the data of a client's first event.
 pub type FirstData = Box<dyn FnOnce(&Data)>;
 
-/// The edges to a session's supervisor.
-pub struct SupervisorEdge(Addr<Supervisor>);
+/// The edges to a session's supervisor, which stays alive until it gets [`SessionOver`].
+pub struct SupervisorEdge(WeakAddr<Supervisor>);
 
 impl SupervisorEdge {
-    /// The edge to this supervisor, which keeps it alive.
+    /// The edge to this supervisor.
     pub fn to(supervisor: &Addr<Supervisor>) -> Self {
-        Self(supervisor.clone())
+        Self(supervisor.downgrade())
     }
 
     /// Reports the end of the session.
     pub fn over(&self, frame: Option<CloseFrame>) {
-        Edge::notify_at(&self.0, SessionOver(frame));
+        self.notify(SessionOver(frame));
     }
 
     /// Ends the upstream connection while the session drains.
     pub fn stop_upstream(&self, frame: Option<CloseFrame>) {
-        Edge::notify_at(&self.0, StopUpstream(frame));
+        self.notify(StopUpstream(frame));
     }
 
     /// Asks about the upstream connections.
     pub fn describe(&self, question: Describe) {
-        Edge::notify_at(&self.0, question);
+        self.notify(question);
+    }
+
+    /// Sends a message. There are few, so the address is made for each.
+    fn notify<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        Supervisor: Handler<M>,
+    {
+        if let Some(supervisor) = self.0.upgrade() {
+            Edge::notify_at(&supervisor, message);
+        }
     }
 }
 

@@ -16,9 +16,9 @@ mod recovering;
 mod redialing;
 mod starting;
 
-use std::{sync::Arc, time::Instant};
+use std::{future, sync::Arc, time::Instant};
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, fut::wrap_future};
 
 use self::{moving::Place, outage::Outage, recovering::Recovering};
 use super::{
@@ -118,6 +118,8 @@ impl Supervisor {
                 idle: IdleFlag::new(),
             };
             attached = supervisor.begin(first, ctx);
+            // Keeps the actor alive until `SessionOver`, although the session holds no address of it.
+            ctx.spawn(wrap_future(future::pending()));
             supervisor
         });
         (supervisor, attached)

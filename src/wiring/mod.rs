@@ -141,6 +141,8 @@ fn is_own(plan: &DialPlan) -> IsOwnUrl {
 #[cfg(test)]
 mod figures_tests;
 #[cfg(test)]
+mod size_tests;
+#[cfg(test)]
 mod switching_tests;
 #[cfg(test)]
 mod tests;
