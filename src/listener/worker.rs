@@ -113,7 +113,7 @@ impl ListenerWorker {
         let figures = SessionFigures::new(&self.server.cells, (&listener.name, &route.name), Some(log));
         let figures = Arc::new(figures);
         figures.opened();
-        let since = Instant::now();
+        let (since, known) = (Instant::now(), known.map(Box::new));
         let route_of_session = Arc::clone(&route);
         let info = SessionInfo { id, listener, route, peer, known, since, figures: Arc::clone(&figures) };
         let entry = Entry {

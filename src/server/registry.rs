@@ -79,7 +79,7 @@ pub struct SessionInfo {
     /// The client's address.
     pub peer: SocketAddr,
     /// What is known of the client, by its latest credential; `None` on a route without authentication.
-    pub known: Option<KnownClient>,
+    pub known: Option<Box<KnownClient>>,
     /// When the session's handshake was accepted.
     pub since: Instant,
     /// What the session has done so far. Reading it wakes nobody.

@@ -38,9 +38,18 @@ struct Keyed {
 /// The permits of a session at the limits of its route. They are returned when dropped.
 #[derive(Debug, Default)]
 pub struct KeyPermits {
-    _permits: Box<[ClientPermit<Key>]>,
+    permits: Box<[ClientPermit<Key>]>,
     /// The rates that the session shares with others.
     pub rates: Box<[SharedLimit]>,
+}
+
+// === impl KeyPermits ===
+
+impl KeyPermits {
+    /// Whether the route has no limits by claim or header.
+    pub fn is_empty(&self) -> bool {
+        self.permits.is_empty()
+    }
 }
 
 // === impl KeyLimits ===
@@ -97,7 +106,7 @@ impl KeyLimits {
             rates.push(Arc::clone(&permit.limiter));
             permits.push(permit);
         }
-        Ok(KeyPermits { _permits: permits.into(), rates: rates.into() })
+        Ok(KeyPermits { permits: permits.into(), rates: rates.into() })
     }
 
     fn key(&self, value: Option<&[u8]>) -> Key {

@@ -58,8 +58,8 @@ pub struct Admission {
 pub struct SessionPermit {
     /// The permit at the limits of the client's address; `None` when no limit is by address.
     address: Option<ClientPermit<Address>>,
-    /// The permits at the limits of the route by claim or header.
-    keys: KeyPermits,
+    /// The permits at the limits of the route by claim or header; `None` if it has no such limits.
+    keys: Option<Box<KeyPermits>>,
     _process: Slot,
     _listener: Slot,
 }
@@ -158,6 +158,7 @@ impl Admission {
         let listener = self.sessions.take().ok_or(Full::Listener)?;
         // Last, so that a client refused for another reason does not use up the rate.
         self.start(now)?;
+        let keys = (!keys.is_empty()).then(|| Box::new(keys));
         Ok(SessionPermit { address, keys, _process: process, _listener: listener })
     }
 
@@ -184,7 +185,8 @@ impl SessionPermit {
     /// The rates that the session shares with others: of its address, and of its claims or headers.
     pub fn rates(&self) -> Vec<SharedLimit> {
         let address = self.address.as_ref().map(|permit| Arc::clone(&permit.limiter));
-        address.into_iter().chain(self.keys.rates.iter().cloned()).collect()
+        let keys = self.keys.iter().flat_map(|keys| keys.rates.iter().cloned());
+        address.into_iter().chain(keys).collect()
     }
 }
 
