@@ -1,6 +1,7 @@
 //! What has happened to sessions: the latest events that failed, and the latest changes of each session.
 
 use std::{
+    cell::RefCell,
     cmp::Reverse,
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,6 +18,15 @@ const TIMELINE_MAX: usize = 32;
 
 /// Maximum length of a text, in bytes.
 const TEXT_MAX: usize = 256;
+
+/// Maximum number of texts that a thread keeps for the next changes. A reload or an outage has the same text for many
+/// sessions.
+const SHARED_MAX: usize = 8;
+
+thread_local! {
+    /// The latest texts of changes.
+    static SHARED: RefCell<VecDeque<Arc<str>>> = const { RefCell::new(VecDeque::new()) };
+}
 
 /// The number of parts of a [`FailureLog`] with separate locks.
 const PARTS: usize = 16;
@@ -48,8 +58,8 @@ pub struct Change {
     pub at: SystemTime,
     /// Its kind, such as `connector up`.
     pub kind: &'static str,
-    /// Details for people.
-    pub detail: Box<str>,
+    /// Details for people. Changes of several sessions share a text.
+    pub detail: Arc<str>,
 }
 
 /// The latest failed events of all sessions. The oldest one makes room for the next.
@@ -157,7 +167,7 @@ impl History {
 
     /// Records a change.
     pub fn changed(&self, kind: &'static str, detail: &str) {
-        let change = Change { at: SystemTime::now(), kind, detail: cut(detail).into() };
+        let change = Change { at: SystemTime::now(), kind, detail: shared(cut(detail)) };
         push(&mut lock(&self.rings).get_or_insert_default().timeline, change, TIMELINE_MAX);
     }
 
@@ -175,6 +185,18 @@ fn push<T>(ring: &mut VecDeque<T>, item: T, max: usize) {
         ring.pop_front();
     }
     ring.push_back(item);
+}
+
+/// The text, shared with the latest changes of the thread that have the same one.
+fn shared(text: &str) -> Arc<str> {
+    SHARED.with_borrow_mut(|latest| {
+        if let Some(known) = latest.iter().find(|known| ***known == *text) {
+            return Arc::clone(known);
+        }
+        let text = Arc::from(text);
+        push(latest, Arc::clone(&text), SHARED_MAX);
+        text
+    })
 }
 
 fn cut(text: &str) -> &str {
@@ -214,6 +236,27 @@ mod tests {
         assert_eq!(
             [(3, 43), (3, 44), (3, 299), (4, 299)].map(|(s, e)| found(s, e)),
             [false, true, true, false]
+        );
+    }
+
+    #[test]
+    fn changes_of_several_sessions_share_a_text() {
+        let histories = [(); 2].map(|()| History::default());
+        for history in &histories {
+            history.changed("session moved", "cause=drain");
+            history.changed("connector up", "generation=2");
+        }
+        let [first, second] = histories.each_ref().map(|history| history.latest().1);
+        for (one, other) in first.iter().zip(&second) {
+            assert!(Arc::ptr_eq(&one.detail, &other.detail));
+        }
+        (0..SHARED_MAX).for_each(|number| histories[0].changed("gap", &number.to_string()));
+        histories[0].changed("session moved", "cause=drain");
+        let again = histories[0].latest().1;
+        assert_eq!(again.last().map(|change| &*change.detail), Some("cause=drain"));
+        assert!(
+            !Arc::ptr_eq(&again[0].detail, &again[SHARED_MAX + 2].detail),
+            "only the latest texts are kept"
         );
     }
 

@@ -86,7 +86,7 @@ pub(super) fn find_running(state: &AdminState, id: &str) -> Result<(SessionInfo,
 fn add_history(session: &mut Map<String, Value>, info: &SessionInfo) {
     let (errors, changes) = info.figures.history.latest();
     let change =
-        |Change { at, kind, detail }: &Change| json!({ "at": time(*at), "kind": kind, "detail": detail });
+        |Change { at, kind, detail }: &Change| json!({ "at": time(*at), "kind": kind, "detail": &**detail });
     session.insert("errors".to_owned(), errors.iter().map(failed).collect());
     session.insert("timeline".to_owned(), changes.iter().map(change).collect());
 }
