@@ -7,10 +7,10 @@
 //! number is limited. So there is always room for a health check.
 
 use std::{
-    any::Any,
     cmp::Reverse,
     collections::HashMap,
     net::{IpAddr, Shutdown},
+    rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
@@ -24,6 +24,7 @@ use actix_web::{
 };
 use socket2::{SockRef, Socket};
 
+use super::paced::{Pace, PacedStream};
 use crate::log::PlaceLimit;
 
 /// Maximum number of connections, those that are being closed included. It is for a few operators, browsers and
@@ -81,18 +82,21 @@ enum Usage {
 pub(super) struct Connection {
     connections: Arc<Connections>,
     number: u64,
+    pace: Rc<Pace>,
 }
 
 /// A guard for a request that is served, whether it is answered or refused.
-struct Serving(Arc<Connection>);
+struct Serving(Rc<Connection>);
 
 /// Records a connection that the server has accepted. It may close another one.
-pub(super) fn accepted(connections: &Arc<Connections>, stream: &dyn Any, extensions: &mut Extensions) {
-    let Some(stream) = stream.downcast_ref::<TcpStream>() else { return };
-    match connections.enter(stream) {
-        Ok(connection) => _ = extensions.insert(Arc::new(connection)),
+pub(super) fn accepted(connections: &Arc<Connections>, stream: &PacedStream, extensions: &mut Extensions) {
+    match connections.enter(stream.socket()) {
+        Ok(number) => {
+            let (connections, pace) = (Arc::clone(connections), stream.pace());
+            extensions.insert(Rc::new(Connection { connections, number, pace }));
+        }
         // The peer is gone, or there are no more descriptors. A connection without an entry could not make room.
-        Err(_) => _ = SockRef::from(stream).shutdown(Shutdown::Both),
+        Err(_) => _ = SockRef::from(stream.socket()).shutdown(Shutdown::Both),
     }
 }
 
@@ -101,14 +105,17 @@ pub(super) async fn track(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let _serving = request.conn_data::<Arc<Connection>>().map(Serving::begin);
+    let _serving = request.conn_data::<Rc<Connection>>().map(Serving::begin);
     next.call(request).await
 }
 
 /// Records the owner of a request's connection, for as long as it is open.
 pub(super) fn keep(request: &HttpRequest, holder: Holder) {
-    if let Some(connection) = request.conn_data::<Arc<Connection>>() {
+    if let Some(connection) = request.conn_data::<Rc<Connection>>() {
         connection.connections.table().belongs(connection.number, holder);
+        if holder == Holder::Operator {
+            connection.pace.trust();
+        }
     }
 }
 
@@ -119,7 +126,8 @@ impl Connections {
         Arc::new(Self { table: Mutex::new(Table::new()), closed: PlaceLimit::new(1) })
     }
 
-    fn enter(self: &Arc<Self>, stream: &TcpStream) -> std::io::Result<Connection> {
+    /// Adds a connection, and closes another one if there are too many. Returns its number.
+    fn enter(&self, stream: &TcpStream) -> std::io::Result<u64> {
         let peer = stream.peer_addr()?.ip();
         let socket = SockRef::from(stream).try_clone()?;
         let (number, closed) = self.table().enter(socket, peer);
@@ -130,7 +138,7 @@ impl Connections {
                 log::warn!("admin connection closed, too many are open peer={}{suppressed}", closed.peer);
             }
         }
-        Ok(Connection { connections: Arc::clone(self), number })
+        Ok(number)
     }
 
     fn table(&self) -> MutexGuard<'_, Table<Socket>> {
@@ -155,15 +163,17 @@ impl Drop for Connection {
 // === impl Serving ===
 
 impl Serving {
-    fn begin(connection: &Arc<Connection>) -> Self {
+    fn begin(connection: &Rc<Connection>) -> Self {
         connection.note(Usage::Request);
-        Self(Arc::clone(connection))
+        connection.pace.begin();
+        Self(Rc::clone(connection))
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
         self.0.note(Usage::Idle);
+        self.0.pace.end();
     }
 }
 

@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `server` | the sockets and the limits on connections |
 //! | `connections` | the open connections, and which one makes room for another |
+//! | `paced` | their sockets, which are read no faster than requests are served |
 //! | `turns` | the order in which requests begin: health pages before all others |
 //! | `access` | who may use the server, as pure checks; `guard` applies them |
 //! | `routes` | the list of pages, and the limits on requests |
@@ -30,6 +31,7 @@ mod error;
 mod feed;
 mod guard;
 mod health;
+mod paced;
 mod page;
 mod reloads;
 mod routes;

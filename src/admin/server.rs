@@ -1,16 +1,21 @@
 //! The sockets of the admin server, and its limits on connections.
 
 use std::{
+    future::ready,
     io,
     net::{SocketAddr, TcpListener},
+    sync::Arc,
     time::Duration,
 };
 
+use actix_http::{Extensions, HttpService, error::DispatchError};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    App, HttpServer,
-    dev::Server,
+    App,
+    dev::{AppConfig, Server},
     http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS},
     middleware::{DefaultHeaders, from_fn},
+    rt::net::TcpStream,
     web,
 };
 use socket2::SockRef;
@@ -18,7 +23,9 @@ use socket2::SockRef;
 use super::{
     AdminState,
     connections::{self, CONNECTIONS_MAX, Connections},
-    feed, guard, health, routes,
+    feed, guard, health,
+    paced::PacedStream,
+    routes,
 };
 use crate::{
     net::{self, Bind, Listening},
@@ -91,19 +98,29 @@ pub fn serve(sockets: Vec<TcpListener>, state: AdminState) -> io::Result<Server>
             .service(checked)
     };
     let connections = Connections::new();
-    let mut server = HttpServer::new(app)
-        .workers(1)
-        .on_connect(move |stream, extensions| connections::accepted(&connections, stream, extensions))
-        .max_connections(CONNECTIONS_MAX)
-        .client_request_timeout(HEAD_TIME)
-        .keep_alive(KEEP_ALIVE)
-        .client_disconnect_timeout(CLOSING_TIME)
-        .disable_signals();
+    let service = move || {
+        let connections = Arc::clone(&connections);
+        let connected = move |stream: &PacedStream, extensions: &mut Extensions| {
+            connections::accepted(&connections, stream, extensions);
+        };
+        let http = HttpService::build()
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIME)
+            .client_disconnect_timeout(CLOSING_TIME)
+            .on_connect_ext(connected)
+            .h1(map_config(app(), |()| AppConfig::default()));
+        fn_service(|socket: TcpStream| {
+            let peer = socket.peer_addr().ok();
+            ready(Ok::<_, DispatchError>((PacedStream::new(socket), peer)))
+        })
+        .and_then(http)
+    };
+    let mut server = Server::build().workers(1).max_concurrent_connections(CONNECTIONS_MAX).disable_signals();
     for socket in sockets {
         // The sockets of connections inherit the options.
         SockRef::from(&socket).set_tcp_user_timeout(Some(STALL_TIME))?;
         SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER)?;
-        server = server.listen(socket)?;
+        server = server.listen("admin", socket, service.clone())?;
     }
     Ok(server.run())
 }
