@@ -46,13 +46,18 @@ impl Connector {
         let exchange = &mut self.exchange;
         let mut now = None;
         // Tickets of written events that await no reply.
-        let (mut delivered, unwritten) = (DELIVERED.take(), &mut self.unwritten);
+        let (mut delivered, unwritten) = (Vec::new(), &mut self.unwritten);
         let mut sent = TrafficTotals::default();
         let flushed = channel.link().poll_flush(task, |sending| {
             sent.message(sending.bytes);
             match sending.part {
                 Part::Last => {
-                    delivered.extend(exchange.written(*now.get_or_insert_with(Instant::now)));
+                    if let Some(ticket) = exchange.written(*now.get_or_insert_with(Instant::now)) {
+                        if delivered.capacity() == 0 {
+                            delivered = DELIVERED.take();
+                        }
+                        delivered.push(ticket);
+                    }
                     if let Some(unwritten) = unwritten {
                         unwritten.written();
                     }
@@ -65,7 +70,7 @@ impl Connector {
             traffic.sent.add(sent);
         }
         self.tracker.delivered(&mut delivered);
-        if delivered.capacity() <= KEPT {
+        if (1..=KEPT).contains(&delivered.capacity()) {
             DELIVERED.set(delivered);
         }
         self.exchange.settle_row(Tickets::deliver);
