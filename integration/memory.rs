@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::harness::*;
 
-/// Maximum memory of an idle session, in KiB. It takes 8.
-const IDLE_KIB: u64 = 10;
+/// Maximum memory of an idle session, in KiB. It takes 7.
+const IDLE_KIB: u64 = 8;
 
 /// Maximum memory of a session whose client or upstream does not read, in KiB: `buffer` of 48, the bytes that are read and
 /// not decoded, and the idle session. It takes 58 to 66.
