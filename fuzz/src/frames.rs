@@ -109,7 +109,7 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
             Incoming::Ping(payload) => link.outbox().ping(payload),
             Incoming::Pong(payload) => {
                 // The outbox keeps only some of many pongs.
-                while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+                while link.poll_flush(&mut cx, |sent| done.extend(sent.into_token())).is_pending() {
                     link.end_turn();
                 }
                 link.outbox().pong(payload);
@@ -118,7 +118,7 @@ fn write(role: Role, sent: &[Incoming], seed: u8) -> Vec<u8> {
             Incoming::Burst(_) => unreachable!("`decode` returns the messages of bursts"),
         }
     }
-    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+    while link.poll_flush(&mut cx, |sent| done.extend(sent.into_token())).is_pending() {
         link.end_turn();
     }
     assert_eq!(done, pushed, "each token is returned, in order");

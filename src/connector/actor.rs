@@ -114,12 +114,12 @@ pub struct Connector {
     origin: Option<Arc<Origin>>,
 }
 
-/// A message that is queued for the socket.
+/// A message or burst that is queued for the socket.
 struct Sending {
     part: Part,
-    /// The length of the payload.
+    /// The length of the payload, or of all payloads.
     bytes: usize,
-    /// The event's bytes in the listener's budget, returned when the message is written.
+    /// The bytes of the event or events in the listener's budget, returned when the message or burst is written.
     _permit: Option<Permit>,
 }
 

@@ -245,6 +245,18 @@ impl<T: Obligation> InFlight<T> {
         entry.owed
     }
 
+    /// Records that the `count` oldest queued events were written, which were sent as rows. Appends the obligations of those
+    /// that are no longer in the row to `owed`; for the others, see [`InFlight::settle_row`].
+    pub fn written_row(&mut self, count: u64, owed: &mut Vec<T>, now: Instant) {
+        match &mut self.row {
+            Some(row) if self.entries.is_empty() && row.count - row.written >= count => {
+                row.written += count;
+                self.last_written = Some(EventNumber(row.first.0 + row.written - 1));
+            }
+            _ => owed.extend((0..count).filter_map(|_| self.written(now))),
+        }
+    }
+
     fn remove(&mut self, at: usize) -> Option<InFlightEvent<T>> {
         let entry = if at == 0 { self.entries.pop_front() } else { self.entries.remove(at) };
         memory::shrink_if_idle(&mut self.entries);

@@ -47,6 +47,18 @@ struct Model {
 }
 
 impl Model {
+    fn new(is_stream: bool, correlated: bool, max_overdue: usize) -> Self {
+        Self {
+            is_stream,
+            correlated,
+            sent: Vec::new(),
+            overdue_in_row: 0,
+            max_overdue,
+            last_written: None,
+            timeout: TIMEOUT,
+        }
+    }
+
     /// The number of the first event in one of these stages, and with this key if one is given; `None` if
     /// there is none.
     fn first(&self, stages: &[Stage], key: Option<u8>) -> Option<usize> {
@@ -139,6 +151,8 @@ enum Operation {
     /// Events in a row are sent, in stream mode.
     SendRow(u64),
     Write,
+    /// Events are written together, in stream mode.
+    WriteRow(u64),
     Reply(Option<u8>),
     Wait(u64),
     Timeout(u64),
@@ -150,6 +164,7 @@ fn operations() -> impl Strategy<Value = Vec<Operation>> {
         4 => key().prop_map(Operation::Send),
         1 => (1..5_u64).prop_map(Operation::SendRow),
         4 => Just(Operation::Write),
+        1 => (1..5_u64).prop_map(Operation::WriteRow),
         4 => key().prop_map(Operation::Reply),
         2 => prop_oneof![1..5_u64, 10..40_u64].prop_map(Operation::Wait),
         1 => (1..60_u64).prop_map(Operation::Timeout),
@@ -197,6 +212,19 @@ fn write(exchange: &mut InFlight<u64>, now: Instant) -> Option<u64> {
     settled
 }
 
+/// Records that events are written together.
+fn write_row(exchange: &mut InFlight<u64>, model: &mut Model, count: u64, now: Instant) {
+    if !model.is_stream {
+        return;
+    }
+    let count = count.min(model.unsettled().len() as u64);
+    let mut settled = Vec::new();
+    exchange.written_row(count, &mut settled, now);
+    exchange.settle_row(|row, written| settled.extend(row.by_ref().take(written as usize)));
+    let expected: Vec<_> = (0..count).filter_map(|_| model.written(now)).collect();
+    assert_eq!(settled, expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -212,15 +240,7 @@ proptest! {
         let correlated = correlated && !is_stream;
         let mode = if is_stream { Stream } else { Request };
         let mut exchange = InFlight::new(mode, correlated, TIMEOUT, max_overdue);
-        let mut model = Model {
-            is_stream,
-            correlated,
-            sent: Vec::new(),
-            overdue_in_row: 0,
-            max_overdue,
-            last_written: None,
-            timeout: TIMEOUT,
-        };
+        let mut model = Model::new(is_stream, correlated, max_overdue);
         let mut now = Instant::now();
         for operation in operations {
             match operation {
@@ -233,6 +253,7 @@ proptest! {
                 }
                 Operation::SendRow(count) => send_row(&mut exchange, &mut model, count, now),
                 Operation::Write => prop_assert_eq!(write(&mut exchange, now), model.written(now)),
+                Operation::WriteRow(count) => write_row(&mut exchange, &mut model, count, now),
                 Operation::Reply(key) => {
                     let expected = model.reply(key).map_or(ReplyMatch::Push, |event| ReplyMatch::Reply(event, tag(event)));
                     prop_assert_eq!(exchange.reply(value(key).as_ref()), expected);

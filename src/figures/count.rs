@@ -31,8 +31,14 @@ impl TrafficTotals {
     /// Adds a message with a payload of `bytes` bytes.
     #[inline]
     pub fn message(&mut self, bytes: usize) {
-        self.messages += 1;
-        self.bytes += bytes as u64;
+        self.add(Self { messages: 1, bytes: bytes as u64 });
+    }
+
+    /// Adds more messages.
+    #[inline]
+    pub fn add(&mut self, more: Self) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
     }
 }
 

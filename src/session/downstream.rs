@@ -19,7 +19,7 @@ use crate::{
     net::Stream,
     settings::SlowConsumer,
     turn::now_ns,
-    wire::{Burst, Message},
+    wire::{Burst, Message, Sent},
 };
 
 /// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
@@ -35,11 +35,11 @@ pub(super) struct ClientFrame {
     pub(super) class: Class,
 }
 
-/// A message that is queued for the socket.
+/// A message or burst that is queued for the socket.
 pub(super) struct Sending {
-    /// The event's permit; `None` except in the last message of the event.
+    /// The permit of the event or events; `None` except in the last message of an event.
     permit: Option<Permit>,
-    /// The length of the payload.
+    /// The length of the payload, or of all payloads.
     bytes: usize,
 }
 
@@ -133,12 +133,9 @@ impl Downstream {
 
     /// Queues the messages of a burst; see [`Downstream::writes_bursts`]. The permit is returned when the last one is
     /// written.
-    pub(super) fn emit_burst(&mut self, burst: &Burst, permit: Permit) {
-        let (mut left, mut permit) = (burst.len(), Some(permit));
-        self.channel.link().push_burst(burst, |bytes| {
-            left -= 1;
-            Sending { permit: permit.take_if(|_| left == 0), bytes }
-        });
+    pub(super) fn emit_burst(&mut self, burst: Burst, permit: Permit) {
+        let bytes = burst.bytes();
+        self.channel.link().push_burst(burst, Sending { permit: Some(permit), bytes });
     }
 
     fn send(&mut self, frame: ClientFrame) {
@@ -160,7 +157,10 @@ impl Downstream {
     /// Writes what is queued for the socket, and counts the messages that are written.
     fn flush_queued(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut written = TrafficTotals::default();
-        let flushed = self.channel.link().poll_flush(cx, |sending| written.message(sending.bytes));
+        let flushed = self.channel.link().poll_flush(cx, |sent| match sent {
+            Sent::Message(sending) => written.message(sending.bytes),
+            Sent::Burst { messages, bytes, .. } => written.add(TrafficTotals { messages, bytes }),
+        });
         if written.messages > 0 {
             self.figures.count(|tally| tally.sent.add(written));
             self.figures.active(now_ns());

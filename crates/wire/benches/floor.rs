@@ -110,10 +110,11 @@ fn bursts(frames: &[u8], decoder: &mut Decoder, outbox: &mut Outbox<u64>) -> u64
     let (mut input, mut quota, mut settled) = (frames, usize::MAX, 0);
     let limits = BurstLimits { messages: usize::MAX, bytes: 16 * 1024, overhead: 256 };
     while let Some(burst) = decoder.decode_burst(&mut input, &mut quota, &limits) {
-        outbox.push_burst(&burst, |bytes| bytes as u64);
+        let bytes = burst.bytes() as u64;
+        outbox.push_burst(burst, bytes);
     }
     decoder.end_turn();
-    outbox.advance(outbox.len(), |bytes| settled += bytes);
+    outbox.advance(outbox.len(), |sent| settled += sent.into_token().unwrap_or_default());
     settled
 }
 
@@ -125,7 +126,7 @@ fn decoder_and_outbox(frames: &[u8], decoder: &mut Decoder, outbox: &mut Outbox<
         let _ = outbox.push(message, bytes);
     }
     decoder.end_turn();
-    outbox.advance(outbox.len(), |bytes| settled += bytes);
+    outbox.advance(outbox.len(), |sent| settled += sent.into_token().unwrap_or_default());
     settled
 }
 

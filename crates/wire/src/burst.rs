@@ -1,17 +1,21 @@
 //! Bursts: small messages that have arrived together, decoded and encoded in one pass.
 
-use bytes::Bytes;
+use bytes::BytesMut;
+use bytestring::ByteString;
 
 use super::{
-    Message,
-    frame::{Header, Opcode, apply_mask},
+    Message, Role,
+    frame::{Header, MASK_SIZE, Opcode, ShortHeader, apply_mask, is_masked_ascii},
+    mask,
 };
 
 /// Small unfragmented messages in their order, in one allocation.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Burst {
-    /// The frames of the messages without masks, one after another. They are what a server sends.
+    /// The frames of the messages as they arrived, one after another.
     frames: Vec<u8>,
+    /// The role of the peer that sent them: a client has masked them.
+    peer: Role,
     /// Number of messages.
     count: usize,
     /// Number of bytes of all payloads.
@@ -29,13 +33,6 @@ pub struct BurstLimits {
     pub overhead: usize,
 }
 
-/// A frame of a burst: its header without mask, and its payload.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct BurstFrame<'a> {
-    pub(super) header: &'a [u8],
-    pub(super) payload: &'a [u8],
-}
-
 // === impl BurstLimits ===
 
 impl BurstLimits {
@@ -46,33 +43,25 @@ impl BurstLimits {
 // === impl Burst ===
 
 impl Burst {
-    /// The messages of these frames, which have no masks.
-    pub(super) fn of_frames(frames: &[u8], count: usize, bytes: usize) -> Self {
-        Self { frames: frames.to_vec(), count, bytes }
-    }
-
-    /// Adds a message, which is at most 64 KiB long. The first one allocates memory for `room` bytes. Returns false, and
-    /// adds nothing, if it is a text message that is not UTF-8.
-    #[inline]
-    pub(super) fn push(&mut self, header: &Header, payload: &[u8], room: usize) -> bool {
-        if self.frames.capacity() == 0 {
-            self.frames = Vec::with_capacity(room);
+    /// The messages at the front of `input`, as many as have arrived whole and the limits allow, but no longer than `len_max`
+    /// each. `peer` has sent them. `None` if there are none. Takes no more memory than the frames need.
+    pub(super) fn read(input: &mut &[u8], peer: Role, limits: &BurstLimits, len_max: usize) -> Option<Self> {
+        let (mut rest, mut scratch) = (*input, Vec::new());
+        let (mut count, mut bytes) = (0, 0);
+        while count < limits.messages
+            && bytes + count * limits.overhead < limits.bytes
+            && let Some((header, payload, behind)) = whole_message(rest, peer)
+            && header.len <= len_max
+            && is_valid(&header, peer, payload, &mut scratch)
+        {
+            (count, bytes, rest) = (count + 1, bytes + header.len, behind);
         }
-        let begin = self.frames.len();
-        Header { mask: None, ..*header }.encode(&mut self.frames);
-        let at = self.frames.len();
-        self.frames.extend_from_slice(payload);
-        let added = &mut self.frames[at..];
-        if let Some(mask) = header.mask {
-            apply_mask(added, mask, 0);
+        if count == 0 {
+            return None;
         }
-        if !is_valid(header.opcode, added) {
-            self.frames.truncate(begin);
-            return false;
-        }
-        self.count += 1;
-        self.bytes += payload.len();
-        true
+        let frames = input[..input.len() - rest.len()].to_vec();
+        *input = rest;
+        Some(Self { frames, peer, count, bytes })
     }
 
     /// Number of messages.
@@ -90,51 +79,95 @@ impl Burst {
         self.bytes
     }
 
-    /// All frames, without masks.
-    pub(super) fn as_frames(&self) -> &[u8] {
-        &self.frames
-    }
-
-    /// The frames, in order.
-    #[inline]
-    pub(super) fn frames(&self) -> impl Iterator<Item = BurstFrame<'_>> {
-        let mut rest = &self.frames[..];
-        std::iter::from_fn(move || {
-            let (size, len) = match *rest {
-                [_, 126, high, low, ..] => (4, u16::from_be_bytes([high, low]).into()),
-                [_, len, ..] => (2, usize::from(len)),
-                _ => return None,
-            };
-            let (frame, behind) = rest.split_at_checked(size + len)?;
-            rest = behind;
-            let (header, payload) = frame.split_at(size);
-            Some(BurstFrame { header, payload })
-        })
-    }
-
     /// The messages, in order. Each gets its own allocation, so that none keeps the memory of the others.
     pub fn messages(&self) -> impl Iterator<Item = Message> {
-        self.frames().map(|BurstFrame { header, payload }| match std::str::from_utf8(payload) {
-            Ok(text) if header[0] & 0x0f == Opcode::Text as u8 => Message::Text(text.into()),
-            _ => Message::Binary(Bytes::copy_from_slice(payload)),
+        self.frames().map(|(header, payload)| {
+            let mut payload = BytesMut::from(payload);
+            if self.peer == Role::Client {
+                apply_mask(&mut payload, header.mask, 0);
+            }
+            let payload = payload.freeze();
+            match ByteString::try_from(payload.clone()) {
+                Ok(text) if header.opcode == Opcode::Text => Message::Text(text),
+                _ => Message::Binary(payload),
+            }
+        })
+    }
+
+    /// The frames as `role` sends them. A client masks each with a new key (RFC 6455 section 5.3).
+    pub(super) fn into_frames(self, role: Role) -> Vec<u8> {
+        let mut frames = if self.peer == role { self.frames } else { self.encoded(role) };
+        if role == Role::Client {
+            mask_again(&mut frames);
+        }
+        frames
+    }
+
+    /// The frames as `role` sends them, with masks of zeros if it is a client.
+    fn encoded(&self, role: Role) -> Vec<u8> {
+        let mask = (role == Role::Client).then_some([0; MASK_SIZE]);
+        let mut out = Vec::with_capacity(self.frames.len() + self.count * MASK_SIZE);
+        for (ShortHeader { opcode, mask: key, len, .. }, payload) in self.frames() {
+            Header { fin: true, opcode, mask, len: len as u64 }.encode(&mut out);
+            let at = out.len();
+            out.extend_from_slice(payload);
+            apply_mask(&mut out[at..], key, 0);
+        }
+        out
+    }
+
+    /// The header and the payload of each frame.
+    fn frames(&self) -> impl Iterator<Item = (ShortHeader, &[u8])> {
+        let mut rest = &self.frames[..];
+        std::iter::from_fn(move || {
+            let (header, payload, behind) = whole_message(rest, self.peer)?;
+            rest = behind;
+            Some((header, payload))
         })
     }
 }
 
-/// Whether a message may have this payload: a text has to be UTF-8.
-#[inline]
-pub(super) fn is_valid(opcode: Opcode, payload: &[u8]) -> bool {
-    opcode != Opcode::Text || payload.is_ascii() || std::str::from_utf8(payload).is_ok()
+/// Replaces the masking keys of these frames, and masks the payloads with the new ones.
+fn mask_again(frames: &mut [u8]) {
+    mask::with_keys(|keys| {
+        let mut rest = frames;
+        while let Some(ShortHeader { mask: old, len, size, .. }) = ShortHeader::parse(rest, Role::Client)
+            && let Some((frame, behind)) = rest.split_at_mut_checked(size + len)
+        {
+            let new = keys.next();
+            let (header, payload) = frame.split_at_mut(size);
+            header[size - MASK_SIZE..].copy_from_slice(&new);
+            apply_mask(payload, std::array::from_fn(|at| old[at] ^ new[at]), 0);
+            rest = behind;
+        }
+    });
 }
 
-/// The unfragmented message at the front of `input`, if it has arrived whole, and is masked and as short as asked: its
-/// header, its payload, and the bytes behind it.
+/// Whether a message may have this payload, as `peer` sent it: a text has to be UTF-8. `scratch` is for texts that are masked
+/// and not ASCII.
 #[inline]
-pub(super) fn whole_message(input: &[u8], is_masked: bool, len_max: u64) -> Option<(Header, &[u8], &[u8])> {
-    let (header, size) = Header::of_short_message(input)?;
-    if header.mask.is_some() != is_masked || header.len > len_max {
-        return None;
+fn is_valid(header: &ShortHeader, peer: Role, payload: &[u8], scratch: &mut Vec<u8>) -> bool {
+    match (header.opcode, peer) {
+        (Opcode::Text, Role::Server) => payload.is_ascii() || std::str::from_utf8(payload).is_ok(),
+        (Opcode::Text, Role::Client) => {
+            is_masked_ascii(payload, header.mask) || is_masked_utf8(payload, header.mask, scratch)
+        }
+        _ => true,
     }
-    let (payload, behind) = input[size..].split_at_checked(header.len as usize)?;
+}
+
+fn is_masked_utf8(payload: &[u8], mask: [u8; MASK_SIZE], scratch: &mut Vec<u8>) -> bool {
+    scratch.clear();
+    scratch.extend_from_slice(payload);
+    apply_mask(scratch, mask, 0);
+    std::str::from_utf8(scratch).is_ok()
+}
+
+/// The unfragmented message of at most 64 KiB at the front of `input`, if it has arrived whole: its header, its payload, and
+/// the bytes behind it.
+#[inline]
+fn whole_message(input: &[u8], peer: Role) -> Option<(ShortHeader, &[u8], &[u8])> {
+    let header = ShortHeader::parse(input, peer)?;
+    let (payload, behind) = input[header.size..].split_at_checked(header.len)?;
     Some((header, payload, behind))
 }

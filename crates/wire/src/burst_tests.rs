@@ -1,5 +1,7 @@
 //! Tests of bursts: they are read and written as the messages one by one are.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::{
@@ -8,6 +10,7 @@ use super::{
 };
 
 const LIMITS: Limits = Limits { max_message: 300, max_frame: 200, buffer: 64 * 1024 };
+const LONG: Limits = Limits { max_message: 2000, max_frame: 2000, buffer: 64 * 1024 };
 const ALL: BurstLimits = BurstLimits { messages: usize::MAX, bytes: usize::MAX, overhead: 0 };
 const KEY: [u8; 4] = [1, 2, 3, 4];
 
@@ -22,9 +25,16 @@ fn frame(first: u8, mask: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+fn received(role: Role, input: &[u8], limits: &BurstLimits) -> (Vec<Incoming>, Option<WireError>) {
+    decoded(&mut Decoder::new(role, LIMITS), input, limits)
+}
+
 /// Everything that arrives, each message for itself, and the first error. Bursts are read if the limits allow them.
-fn received(role: Role, mut input: &[u8], limits: &BurstLimits) -> (Vec<Incoming>, Option<WireError>) {
-    let mut decoder = Decoder::new(role, LIMITS);
+fn decoded(
+    decoder: &mut Decoder,
+    mut input: &[u8],
+    limits: &BurstLimits,
+) -> (Vec<Incoming>, Option<WireError>) {
     let (mut got, mut frames) = (Vec::new(), usize::MAX);
     loop {
         let before = (input.len(), frames);
@@ -51,6 +61,25 @@ fn received(role: Role, mut input: &[u8], limits: &BurstLimits) -> (Vec<Incoming
     }
 }
 
+/// The key of a message in a burst from a client.
+fn key(number: u8) -> [u8; 4] {
+    [number, 7, 0x80, number ^ 0xff]
+}
+
+/// A burst of binary messages, as it arrives from a client or from a server.
+fn burst(payloads: &[Vec<u8>], is_masked: bool) -> Burst {
+    let role = if is_masked { Role::Server } else { Role::Client };
+    let frames = payloads
+        .iter()
+        .enumerate()
+        .flat_map(|(number, payload)| frame(0x82, is_masked.then_some(key(number as u8)), payload));
+    let frames: Vec<u8> = frames.collect();
+    let mut input = &frames[..];
+    let burst = Decoder::new(role, LONG).decode_burst(&mut input, &mut { usize::MAX }, &ALL).unwrap();
+    assert_eq!((burst.len(), input.len()), (payloads.len(), 0));
+    burst
+}
+
 #[test]
 fn a_burst_contains_the_small_messages_that_have_arrived_whole() {
     let mut decoder = Decoder::new(Role::Server, LIMITS);
@@ -64,6 +93,47 @@ fn a_burst_contains_the_small_messages_that_have_arrived_whole() {
     let messages = [Message::Text("grüß".into()), Message::Binary(b"\xff"[..].into())];
     assert_eq!(burst.messages().collect::<Vec<_>>(), messages);
     assert_eq!((burst.len(), burst.bytes(), burst.is_empty(), input.len()), (2, 7, false, 3));
+}
+
+/// Queues bursts, each with its number as its token, and single messages between them. The bits of `singles` say behind which
+/// ones. Returns all payloads, and all tokens.
+fn queue(
+    outbox: &mut Outbox<usize>,
+    bursts: &[Vec<Vec<u8>>],
+    is_masked: bool,
+    singles: u8,
+) -> (Vec<Vec<u8>>, Vec<usize>) {
+    let (mut queued, mut tokens) = (Vec::new(), Vec::new());
+    for (token, payloads) in bursts.iter().enumerate() {
+        outbox.push_burst(burst(payloads, is_masked), token);
+        tokens.push(token);
+        queued.extend(payloads.iter().cloned());
+        if singles & 1 << token != 0 {
+            outbox.push(Message::Binary(b"single"[..].into()), 10 + token).unwrap();
+            tokens.push(10 + token);
+            queued.push(b"single".to_vec());
+        }
+    }
+    (queued, tokens)
+}
+
+/// RFC 6455 section 5.3 demands a fresh key for each frame. Random keys are rarely equal.
+#[test]
+fn each_frame_of_a_burst_is_masked_with_a_new_key() {
+    let keys = |frames: &[u8]| -> HashSet<_> {
+        let keys = frames.chunks(2 + KEY.len() + 1).map(|frame| frame[2..][..KEY.len()].to_vec());
+        keys.collect()
+    };
+    let payloads = vec![b"x".to_vec(); 200];
+    let once = keys(&burst(&payloads, true).into_frames(Role::Client));
+    let again = keys(&burst(&payloads, true).into_frames(Role::Client));
+    let unmasked = keys(&burst(&payloads, false).into_frames(Role::Client));
+    for keys in [&once, &again, &unmasked] {
+        assert!(keys.len() >= 198, "{}", keys.len());
+        let sent = (0..200_u8).filter(|number| keys.contains(&key(*number).to_vec())).count();
+        assert!(sent <= 1, "{sent} keys of the client");
+    }
+    assert!(once.intersection(&again).count() <= 1);
 }
 
 proptest! {
@@ -98,38 +168,59 @@ proptest! {
         prop_assert_eq!(received(role, input, &BurstLimits { messages, bytes, overhead }), expected);
     }
 
+    /// Bursts between other messages, in steps of any size.
     #[test]
     fn a_burst_is_written_like_its_messages(
-        payloads in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 2..40),
+        bursts in proptest::collection::vec(
+            prop_oneof![
+                proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 1..40),
+                // Enough bytes to be queued without a copy.
+                proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..1500), 6..16),
+            ],
+            1..5,
+        ),
         is_client: bool,
-        step in 1..500_usize,
+        is_masked: bool,
+        singles in 0..16_u8,
+        step in prop_oneof![1..500_usize, 1..40_000_usize],
+        is_blocked: bool,
     ) {
         let (role, peer) = if is_client { (Role::Client, Role::Server) } else { (Role::Server, Role::Client) };
-        let mut burst = Burst::default();
-        for payload in &payloads {
-            let header = Header { fin: true, opcode: Opcode::Binary, mask: None, len: payload.len() as u64 };
-            assert!(burst.push(&header, payload, 0));
-        }
         let mut outbox = Outbox::new(role);
-        let mut next = 0;
-        outbox.push_burst(&burst, |bytes| {
-            next += 1;
-            (next - 1, bytes)
-        });
-        let expected: Vec<_> = payloads.iter().map(Vec::len).enumerate().collect();
-        let (mut written, mut tokens) = (Vec::new(), Vec::new());
+        let (expected, tokens) = queue(&mut outbox, &bursts, is_masked, singles);
+        prop_assert_eq!(outbox.tokens().copied().collect::<Vec<_>>(), tokens.clone());
+        let (mut decoder, mut got) = (Decoder::new(peer, LONG), Vec::new());
+        let (mut returned, mut sent) = (Vec::new(), 0);
         while !outbox.is_empty() {
-            let front = outbox.front().unwrap();
-            let count = step.min(front.len());
-            written.extend_from_slice(&front[..count]);
-            outbox.advance(count, |token| tokens.push(token));
-            let complete = received(peer, &written, &BurstLimits::NONE).0.len();
-            prop_assert_eq!(tokens.len(), complete, "the token of each message is returned with its last byte");
+            let (slices, count) = outbox.slices();
+            let queued = slices[..count].iter().flat_map(|slice| &slice[..]).copied().collect::<Vec<_>>();
+            prop_assert!(outbox.front().is_none_or(|front| front == queued));
+            let count = step.min(queued.len());
+            outbox.advance(count, |messages| {
+                let before = sent;
+                match &messages {
+                    Sent::Message(_) => sent += 1,
+                    Sent::Burst { messages, bytes, .. } => {
+                        sent += *messages as usize;
+                        assert_eq!(*bytes as usize, expected[before..sent].iter().map(Vec::len).sum::<usize>());
+                    }
+                }
+                returned.extend(messages.into_token());
+            });
+            if is_blocked && !outbox.is_empty() {
+                outbox.blocked();
+            }
+            let (complete, error) = decoded(&mut decoder, &queued[..count], &BurstLimits::NONE);
+            prop_assert_eq!(error, None);
+            got.extend(complete);
+            prop_assert_eq!(sent, got.len(), "each message is counted with its last byte");
         }
-        prop_assert_eq!(tokens, expected);
-        let messages = burst.messages().map(Incoming::Message).collect();
-        prop_assert_eq!(received(peer, &written, &BurstLimits::NONE), (messages, None));
+        prop_assert_eq!(returned, tokens, "each token is returned once, in order");
+        let message = |payload: Vec<u8>| Incoming::Message(Message::Binary(payload.into()));
+        prop_assert_eq!(got, expected.into_iter().map(message).collect::<Vec<_>>());
         outbox.close(None);
-        outbox.push_burst(&burst, |_| unreachable!("nothing follows a close frame"));
+        let before = outbox.len();
+        outbox.push_burst(burst(&bursts[0], is_masked), 0);
+        prop_assert_eq!(outbox.len(), before, "nothing follows a close frame");
     }
 }

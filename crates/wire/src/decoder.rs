@@ -8,7 +8,6 @@ use super::Limits;
 use super::{
     Burst, BurstLimits, CloseFrame, Incoming, Message, Role,
     buffer::READ_BYTES,
-    burst,
     frame::{HEADER_MAX, Header, Opcode, apply_mask},
     room::{Rest, RoomLimits, make_room},
 };
@@ -221,36 +220,17 @@ impl Decoder {
         frames: &mut usize,
         limits: &BurstLimits,
     ) -> Option<Burst> {
-        let messages_max = limits.messages.min(*frames);
-        if messages_max == 0 || !self.is_between_messages() {
+        if limits.messages == 0 || !self.is_between_messages() {
             return None;
         }
-        let is_masked = self.role == Role::Server;
-        let len_max = u64::from(self.max_frame.min(self.max_message)).min(SMALL as u64);
-        let room = input.len().min(limits.bytes.saturating_add(SMALL));
-        let (mut rest, mut burst) = (*input, Burst::default());
-        let (mut count, mut bytes) = (0, 0);
-        while count < messages_max
-            && bytes + count * limits.overhead < limits.bytes
-            && let Some((header, payload, behind)) = burst::whole_message(rest, is_masked, len_max)
-        {
-            let is_valid = match is_masked {
-                true => burst.push(&header, payload, room),
-                false => burst::is_valid(header.opcode, payload),
-            };
-            if !is_valid {
-                break;
-            }
-            (count, bytes, rest) = (count + 1, bytes + payload.len(), behind);
-        }
-        if count == 0 {
-            return None;
-        }
-        if !is_masked {
-            burst = Burst::of_frames(&input[..input.len() - rest.len()], count, bytes);
-        }
-        *input = rest;
-        *frames -= count;
+        let peer = match self.role {
+            Role::Server => Role::Client,
+            Role::Client => Role::Server,
+        };
+        let limits = BurstLimits { messages: limits.messages.min(*frames), ..*limits };
+        let len_max = (self.max_frame.min(self.max_message) as usize).min(SMALL);
+        let burst = Burst::read(input, peer, &limits, len_max)?;
+        *frames -= burst.len();
         Some(burst)
     }
 

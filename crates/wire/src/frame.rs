@@ -1,9 +1,12 @@
 //! The header of a frame and its mask (RFC 6455 section 5.2).
 
-use super::WireError;
+use super::{Role, WireError};
 
 /// Maximum size of a header, in bytes: two, plus eight of extended length and four of masking key.
 pub(super) const HEADER_MAX: usize = 14;
+
+/// Size of a masking key, in bytes.
+pub(super) const MASK_SIZE: usize = 4;
 
 /// Maximum size of the payload of a control frame, in bytes (RFC 6455 section 5.5).
 pub(super) const CONTROL_MAX: u64 = 125;
@@ -26,6 +29,18 @@ pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) mask: Option<[u8; 4]>,
     pub(super) len: u64,
+}
+
+/// The header of an unfragmented message whose length fits 16 bits. It is what most frames have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ShortHeader {
+    pub(super) opcode: Opcode,
+    /// The masking key; zeros if the frame has none.
+    pub(super) mask: [u8; MASK_SIZE],
+    /// The length of the payload.
+    pub(super) len: usize,
+    /// The size of the header in bytes.
+    pub(super) size: usize,
 }
 
 impl Opcode {
@@ -93,26 +108,10 @@ impl Header {
     /// `None` for every other frame, and if the header is incomplete or [`Header::parse`] refuses it.
     #[inline]
     pub(super) fn of_short_message(input: &[u8]) -> Option<(Self, usize)> {
-        let [first, second] = *input.first_chunk()?;
-        let opcode = match first {
-            0x81 => Opcode::Text,
-            0x82 => Opcode::Binary,
-            _ => return None,
-        };
-        let (len, at) = match second & 0x7f {
-            126 => match u16::from_be_bytes(*input[2..].first_chunk()?) {
-                0..126 => return None,
-                len => (len.into(), 4),
-            },
-            127 => return None,
-            len => (len.into(), 2),
-        };
-        let header = |mask| Self { fin: true, opcode, mask, len };
-        if second & 0x80 == 0 {
-            return Some((header(None), at));
-        }
-        let mask = *input.get(at..)?.first_chunk()?;
-        Some((header(Some(mask)), at + 4))
+        let peer = if *input.get(1)? & 0x80 == 0 { Role::Server } else { Role::Client };
+        let ShortHeader { opcode, mask, len, size } = ShortHeader::parse(input, peer)?;
+        let mask = (peer == Role::Client).then_some(mask);
+        Some((Self { fin: true, opcode, mask, len: len as u64 }, size))
     }
 
     /// The size of the encoded header in bytes.
@@ -147,6 +146,37 @@ impl Header {
     }
 }
 
+impl ShortHeader {
+    /// The header at the front of `input`. `None` for every other frame, also for one that `peer` should have masked or not,
+    /// and if the header is incomplete or [`Header::parse`] refuses it.
+    #[inline]
+    pub(super) fn parse(input: &[u8], peer: Role) -> Option<Self> {
+        let [first, second] = *input.first_chunk()?;
+        let opcode = match first {
+            0x81 => Opcode::Text,
+            0x82 => Opcode::Binary,
+            _ => return None,
+        };
+        let is_masked = peer == Role::Client;
+        if (second & 0x80 != 0) != is_masked {
+            return None;
+        }
+        let (len, size) = match second & 0x7f {
+            126 => match u16::from_be_bytes(*input[2..].first_chunk()?) {
+                0..126 => return None,
+                len => (len.into(), 4),
+            },
+            127 => return None,
+            len => (len.into(), 2),
+        };
+        if !is_masked {
+            return Some(Self { opcode, mask: [0; MASK_SIZE], len, size });
+        }
+        let mask = *input.get(size..)?.first_chunk()?;
+        Some(Self { opcode, mask, len, size: size + MASK_SIZE })
+    }
+}
+
 /// The payload length, and the bytes after it; `bytes` starts at the length.
 fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
     match bytes[0] & 0x7f {
@@ -159,18 +189,31 @@ fn parse_length(bytes: &[u8]) -> (u64, &[u8]) {
 /// Masks or unmasks `data`, whose first byte is at `offset` in the payload.
 ///
 /// The loop works on sixteen bytes at a time, which compilers turn into vector instructions.
-pub(super) fn apply_mask(data: &mut [u8], mask: [u8; 4], offset: usize) {
-    let mut key = mask;
-    key.rotate_left(offset % 4);
+pub(super) fn apply_mask(data: &mut [u8], mask: [u8; MASK_SIZE], offset: usize) {
+    let key = u32::from_le_bytes(mask).rotate_right(8 * (offset % MASK_SIZE) as u32).to_le_bytes();
     let narrow = u128::from(u32::from_ne_bytes(key));
     let wide = narrow | narrow << 32 | narrow << 64 | narrow << 96;
-    let (chunks, tail) = data.as_chunks_mut::<16>();
+    let (chunks, rest) = data.as_chunks_mut::<16>();
     for chunk in chunks {
         *chunk = (u128::from_ne_bytes(*chunk) ^ wide).to_ne_bytes();
     }
-    for (byte, key) in tail.iter_mut().zip(key.iter().cycle()) {
+    let (words, tail) = rest.as_chunks_mut::<MASK_SIZE>();
+    for word in words {
+        *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(key)).to_ne_bytes();
+    }
+    for (byte, key) in tail.iter_mut().zip(key) {
         *byte ^= key;
     }
+}
+
+/// Whether the payload that was masked with `mask` is ASCII.
+#[inline]
+pub(super) fn is_masked_ascii(masked: &[u8], mask: [u8; MASK_SIZE]) -> bool {
+    let key = u32::from_ne_bytes(mask);
+    let (words, tail) = masked.as_chunks::<MASK_SIZE>();
+    let bits = words.iter().fold(0, |bits, word| bits | (u32::from_ne_bytes(*word) ^ key));
+    let tail = tail.iter().zip(mask).fold(0, |bits, (byte, key)| bits | (byte ^ key));
+    bits & u32::from_ne_bytes([0x80; MASK_SIZE]) == 0 && tail < 0x80
 }
 
 #[cfg(test)]
@@ -220,6 +263,25 @@ mod tests {
             };
             let expected = parsed.filter(is_short).map(|header| (header, size));
             prop_assert_eq!(Header::of_short_message(&input), expected);
+        }
+
+        #[test]
+        fn a_masked_payload_is_ascii_if_each_of_its_bytes_is(
+            plain in prop_oneof![
+                proptest::collection::vec(0..0x80_u8, 0..100),
+                (proptest::collection::vec(0..0x80_u8, 1..100), 0..100_usize, 0x80..=0xff_u8).prop_map(
+                    |(mut plain, at, byte)| {
+                        let at = at % plain.len();
+                        plain[at] = byte;
+                        plain
+                    },
+                ),
+            ],
+            mask: [u8; 4],
+        ) {
+            let mut masked = plain.clone();
+            apply_mask(&mut masked, mask, 0);
+            prop_assert_eq!(is_masked_ascii(&masked, mask), plain.is_ascii());
         }
 
         #[test]

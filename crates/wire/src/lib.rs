@@ -32,7 +32,7 @@ pub use config::{Limits, LivenessConfig};
 pub use decoder::{Decoder, WireError};
 pub use link::{Link, LinkError};
 pub use liveness::LivenessError;
-pub use outbox::Outbox;
+pub use outbox::{Outbox, Sent};
 
 use std::{future::Future, pin::pin, task::Context};
 

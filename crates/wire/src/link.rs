@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::{
     Burst, BurstLimits, CloseFrame, Closing, Decoder, Incoming, Limits, LivenessConfig, LivenessError,
-    Message, Outbox, Role, WireError,
+    Message, Outbox, Role, Sent, WireError,
     buffer::{self, READ_BYTES, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
@@ -125,7 +125,7 @@ where
     }
 
     /// Queues the messages of a burst; see [`Outbox::push_burst`].
-    pub fn push_burst(&mut self, burst: &Burst, token: impl FnMut(usize) -> T) {
+    pub fn push_burst(&mut self, burst: Burst, token: T) {
         self.liveness.messaged(now());
         self.outbox.push_burst(burst, token);
     }
@@ -274,13 +274,17 @@ where
         buffer::give_back_read(scratch);
     }
 
-    /// Writes queued bytes until the socket is full. `done` receives the token of each message that is
-    /// completely written. Ready when the outbox is empty and the socket has passed everything on; pending when
+    /// Writes queued bytes until the socket is full. `done` receives the messages that are completely
+    /// written. Ready when the outbox is empty and the socket has passed everything on; pending when
     /// the socket is full or the turn's quota of writes is used up.
     ///
     /// # Errors
     /// When the socket fails.
-    pub fn poll_flush(&mut self, cx: &mut Context<'_>, mut done: impl FnMut(T)) -> Poll<io::Result<()>> {
+    pub fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut done: impl FnMut(Sent<T>),
+    ) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
             if !self.quota.write() {
                 yield_turn(cx);

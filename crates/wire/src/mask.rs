@@ -6,23 +6,42 @@
 use std::cell::RefCell;
 
 /// Number of keys drawn at once.
-const BLOCK: usize = 16;
+const BLOCK: usize = 64;
 
-thread_local! {
-    /// The keys, and how many of them are left.
-    static KEYS: RefCell<([[u8; 4]; BLOCK], usize)> = const { RefCell::new(([[0; 4]; BLOCK], 0)) };
+/// Masking keys that were drawn and not used.
+#[derive(Debug)]
+pub(super) struct Keys {
+    drawn: [u32; BLOCK],
+    /// Number of keys that are left, at the front.
+    left: usize,
 }
 
-/// The next masking key. Each is used once.
-#[inline]
-pub(super) fn next() -> [u8; 4] {
-    KEYS.with_borrow_mut(|(keys, left)| {
-        if *left == 0 {
-            (*keys, *left) = (rand::random(), BLOCK);
+thread_local! {
+    static KEYS: RefCell<Keys> = const { RefCell::new(Keys { drawn: [0; BLOCK], left: 0 }) };
+}
+
+impl Keys {
+    /// The next masking key. Each is used once.
+    #[inline]
+    pub(super) fn next(&mut self) -> [u8; 4] {
+        if self.left == 0 {
+            rand::fill(&mut self.drawn);
+            self.left = BLOCK;
         }
-        *left -= 1;
-        keys[*left]
-    })
+        self.left -= 1;
+        self.drawn[self.left].to_ne_bytes()
+    }
+}
+
+/// Lends the thread's keys.
+#[inline]
+pub(super) fn with_keys<R>(use_keys: impl FnOnce(&mut Keys) -> R) -> R {
+    KEYS.with_borrow_mut(use_keys)
+}
+
+/// The next masking key.
+pub(super) fn next() -> [u8; 4] {
+    with_keys(Keys::next)
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::{
     Burst, CloseFrame, Message, Role, buffer,
-    burst::BurstFrame,
     frame::{Header, Opcode, apply_mask},
     mask,
 };
@@ -26,8 +25,9 @@ const PONGS: u8 = 16;
 /// The memory of a blocked outbox grows in steps of this many bytes, instead of doubling.
 const PIECE: usize = 8 * 1024;
 
-/// Size of a masking key in bytes.
-const MASK: usize = 4;
+/// Minimum size in bytes of a burst whose memory is queued as it is, without a copy. Smaller ones are copied, which is
+/// cheaper than to queue and free their memory.
+const BURST_CHUNK: usize = 4 * 1024;
 
 /// Maximum number of slices passed to one vectored write.
 pub(super) const SLICES: usize = 16;
@@ -65,7 +65,39 @@ pub struct Outbox<T> {
 #[derive(Debug)]
 enum Mark<T> {
     Token(T),
+    /// Boxed, because most marks are smaller.
+    Burst(Box<QueuedBurst<T>>),
     Pong,
+}
+
+/// The messages of a burst that are not completely written.
+#[derive(Debug)]
+struct QueuedBurst<T> {
+    token: T,
+    /// Number of messages.
+    messages: u64,
+    /// Number of bytes of their payloads.
+    bytes: u64,
+    /// The end of the first one, in bytes since the connection began.
+    first_end: u64,
+    /// The length of its payload.
+    first_bytes: u64,
+}
+
+/// Messages that are completely written.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sent<T> {
+    /// The message with this token.
+    Message(T),
+    /// Messages of a burst, the first ones that were left.
+    Burst {
+        /// Number of messages.
+        messages: u64,
+        /// Number of bytes of their payloads.
+        bytes: u64,
+        /// The token of the burst, if no message of it is left.
+        token: Option<T>,
+    },
 }
 
 impl<T> Outbox<T> {
@@ -102,36 +134,29 @@ impl<T> Outbox<T> {
         Ok(())
     }
 
-    /// Queues the messages of a burst. `token` makes the token of each, from the length of its payload. After a close
-    /// frame, it does nothing.
-    pub fn push_burst(&mut self, burst: &Burst, mut token: impl FnMut(usize) -> T) {
-        if self.closed {
+    /// Queues the messages of a burst. [`Outbox::advance`] counts the written ones, and returns `token` when all of them are
+    /// written. A burst of one message is a message. After a close frame, or without messages, this does nothing.
+    pub fn push_burst(&mut self, burst: Burst, token: T) {
+        if self.closed || burst.is_empty() {
             return;
         }
-        let is_masked = self.role == Role::Client;
-        let more = if is_masked { MASK } else { 0 };
-        self.begin_small(burst.as_frames().len() + burst.len() * more);
-        if !is_masked {
-            self.tail.extend_from_slice(burst.as_frames());
-        }
-        for frame in burst.frames() {
-            if is_masked {
-                self.append_masked(frame);
+        let (messages, bytes) = (burst.len() as u64, burst.bytes() as u64);
+        let frames = burst.into_frames(self.role);
+        let mark = match messages {
+            1 => Mark::Token(token),
+            _ => {
+                let (first_end, first_bytes) = end_of_message(&frames, self.queued);
+                Mark::Burst(Box::new(QueuedBurst { token, messages, bytes, first_end, first_bytes }))
             }
-            self.queued += (frame.header.len() + more + frame.payload.len()) as u64;
-            self.marks.push_back((self.queued, Mark::Token(token(frame.payload.len()))));
+        };
+        self.queued += frames.len() as u64;
+        self.marks.push_back((self.queued, mark));
+        if frames.len() >= BURST_CHUNK && self.tail.is_empty() {
+            return self.chunks.push_back(frames.into());
         }
+        self.begin_small(frames.len());
+        self.tail.extend_from_slice(&frames);
         self.end_small();
-    }
-
-    #[inline]
-    fn append_masked(&mut self, BurstFrame { header, payload }: BurstFrame<'_>) {
-        let mask = mask::next();
-        self.tail.extend_from_slice(header);
-        let at = self.tail.len() - header.len() + 1;
-        self.tail[at] |= 0x80;
-        self.tail.extend_from_slice(&mask);
-        self.append(payload, Some(mask));
     }
 
     /// Queues a ping.
@@ -171,10 +196,11 @@ impl<T> Outbox<T> {
         self.closed
     }
 
-    /// The tokens of the messages that are not completely written.
+    /// The tokens of the messages and bursts that are not completely written.
     pub fn tokens(&self) -> impl Iterator<Item = &T> {
         self.marks.iter().filter_map(|(_, mark)| match mark {
             Mark::Token(token) => Some(token),
+            Mark::Burst(burst) => Some(&burst.token),
             Mark::Pong => None,
         })
     }
@@ -191,7 +217,11 @@ impl<T> Outbox<T> {
 
     /// The next bytes for a plain write, if they are contiguous; otherwise `None`.
     pub(super) fn front(&self) -> Option<&[u8]> {
-        self.chunks.is_empty().then_some(&self.tail[self.tail_at..])
+        match (self.chunks.front(), self.chunks.len()) {
+            (None, _) => Some(&self.tail[self.tail_at..]),
+            (Some(chunk), 1) if self.tail.is_empty() => Some(chunk),
+            _ => None,
+        }
     }
 
     /// The next bytes for a vectored write, and the number of slices.
@@ -206,16 +236,24 @@ impl<T> Outbox<T> {
         (slices, count)
     }
 
-    /// Removes `count` written bytes. `done` receives the tokens of the messages that are completely written.
-    pub fn advance(&mut self, count: usize, mut done: impl FnMut(T)) {
+    /// Removes `count` written bytes. `done` receives the messages that are completely written.
+    pub fn advance(&mut self, count: usize, mut done: impl FnMut(Sent<T>)) {
+        let before = self.written;
         self.written += count as u64;
-        self.drop_written(count);
         while let Some((_, mark)) = self.marks.pop_front_if(|(end, _)| *end <= self.written) {
             match mark {
-                Mark::Token(token) => done(token),
+                Mark::Token(token) => done(Sent::Message(token)),
+                Mark::Burst(burst) => done(burst.into_sent()),
                 Mark::Pong => self.pongs -= 1,
             }
         }
+        if let Some((_, Mark::Burst(burst))) = self.marks.front_mut()
+            && burst.first_end <= self.written
+        {
+            let (chunks, tail) = (&self.chunks, &self.tail[self.tail_at..]);
+            done(burst.sent_until(self.written, |end| bytes_at(chunks, tail, (end - before) as usize)));
+        }
+        self.drop_written(count);
         if self.pongs < PONGS
             && let Some(payload) = self.pong_waiting.take()
         {
@@ -314,6 +352,51 @@ impl<T> Outbox<T> {
             self.chunks.push_back(chunk);
         }
     }
+}
+
+impl<T> QueuedBurst<T> {
+    fn into_sent(self) -> Sent<T> {
+        Sent::Burst { messages: self.messages, bytes: self.bytes, token: Some(self.token) }
+    }
+
+    /// Removes the messages that end in the bytes until `written`, but not all of them. `frames_at` returns queued bytes.
+    fn sent_until<'a>(&mut self, written: u64, frames_at: impl Fn(u64) -> &'a [u8]) -> Sent<T> {
+        let before = (self.messages, self.bytes);
+        while self.first_end <= written && self.messages > 0 {
+            (self.messages, self.bytes) = (self.messages - 1, self.bytes - self.first_bytes);
+            (self.first_end, self.first_bytes) = end_of_message(frames_at(self.first_end), self.first_end);
+        }
+        Sent::Burst { messages: before.0 - self.messages, bytes: before.1 - self.bytes, token: None }
+    }
+}
+
+impl<T> Sent<T> {
+    /// The token, if no message with it is left.
+    pub fn into_token(self) -> Option<T> {
+        match self {
+            Self::Message(token) => Some(token),
+            Self::Burst { token, .. } => token,
+        }
+    }
+}
+
+/// The end of the message at the front of `frames`, which begins at `begin`, and the length of its payload.
+fn end_of_message(frames: &[u8], begin: u64) -> (u64, u64) {
+    match Header::of_short_message(frames) {
+        Some((Header { len, .. }, size)) => (begin + size as u64 + len, len),
+        None => (begin, 0),
+    }
+}
+
+/// The queued bytes from `at` on, up to the end of their chunk.
+fn bytes_at<'a>(chunks: &'a VecDeque<Bytes>, tail: &'a [u8], mut at: usize) -> &'a [u8] {
+    for chunk in chunks {
+        match chunk.get(at..) {
+            Some(bytes) if !bytes.is_empty() => return bytes,
+            _ => at -= chunk.len(),
+        }
+    }
+    tail.get(at..).unwrap_or_default()
 }
 
 /// The masked payload. It is masked in place if it is not shared, otherwise in a copy. Without a mask, it is

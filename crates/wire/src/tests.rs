@@ -339,10 +339,10 @@ fn write_all(role: Role, messages: &[Message], sizes: &[usize], burst: usize) ->
     for (token, message) in messages.iter().enumerate() {
         link.push(message.clone(), token).unwrap();
         if token % burst == 0 {
-            let _ = link.poll_flush(&mut cx, |token| done.push(token));
+            let _ = link.poll_flush(&mut cx, |sent| done.extend(sent.into_token()));
         }
     }
-    while link.poll_flush(&mut cx, |token| done.push(token)).is_pending() {
+    while link.poll_flush(&mut cx, |sent| done.extend(sent.into_token())).is_pending() {
         link.end_turn();
     }
     (std::mem::take(&mut link.socket_mut().output), done)

@@ -36,11 +36,8 @@ impl Connector {
     /// Sends the client's events of a burst. The permit is returned when the last one is written.
     pub(super) fn send_burst(&mut self, EventBurst { messages, tickets, permit, .. }: EventBurst) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
-        let (mut left, mut permit) = (messages.len(), Some(permit));
-        channel.link().push_burst(&messages, |bytes| {
-            left -= 1;
-            Sending { part: Part::Last, bytes, _permit: permit.take_if(|_| left == 0) }
-        });
+        let sending = Sending { part: Part::Last, bytes: messages.bytes(), _permit: Some(permit) };
+        channel.link().push_burst(messages, sending);
         self.exchange.sent_row((tickets.first(), tickets.left()), tickets, Instant::now());
     }
 

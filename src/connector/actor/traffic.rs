@@ -11,7 +11,7 @@ use crate::{
     figures::{NAMED, TrafficTotals},
     flow::{Ticket, Tickets},
     upstream::Destination,
-    wire::LinkError,
+    wire::{LinkError, Sent},
 };
 
 /// Maximum capacity of the list of tickets that a thread keeps. A larger one is freed: its events share the cost of the
@@ -44,26 +44,33 @@ impl Connector {
     pub(super) fn flush(&mut self, task: &mut task::Context<'_>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let exchange = &mut self.exchange;
-        let mut now = None;
+        let mut written_at = None;
+        let mut now = || *written_at.get_or_insert_with(Instant::now);
         // Tickets of written events that await no reply.
         let (mut delivered, unwritten) = (Vec::new(), &mut self.unwritten);
         let mut sent = TrafficTotals::default();
-        let flushed = channel.link().poll_flush(task, |sending| {
-            sent.message(sending.bytes);
-            match sending.part {
-                Part::Last => {
-                    if let Some(ticket) = exchange.written(*now.get_or_insert_with(Instant::now)) {
-                        if delivered.capacity() == 0 {
-                            delivered = DELIVERED.take();
+        let flushed = channel.link().poll_flush(task, |written| match written {
+            Sent::Message(sending) => {
+                sent.message(sending.bytes);
+                match sending.part {
+                    Part::Last => {
+                        if let Some(ticket) = exchange.written(now()) {
+                            if delivered.capacity() == 0 {
+                                delivered = DELIVERED.take();
+                            }
+                            delivered.push(ticket);
                         }
-                        delivered.push(ticket);
+                        if let Some(unwritten) = unwritten {
+                            unwritten.written();
+                        }
                     }
-                    if let Some(unwritten) = unwritten {
-                        unwritten.written();
-                    }
+                    Part::Inner => exchange.partly_written(),
+                    Part::None => {}
                 }
-                Part::Inner => exchange.partly_written(),
-                Part::None => {}
+            }
+            Sent::Burst { messages, bytes, .. } => {
+                sent.add(TrafficTotals { messages, bytes });
+                exchange.written_row(messages, &mut delivered, now());
             }
         });
         if let Some(traffic) = &self.traffic {

@@ -44,6 +44,6 @@ impl Session {
             return burst.into_envelopes().into_iter().for_each(|envelope| self.deliver(envelope));
         }
         burst.tickets.redeem();
-        self.down.emit_burst(&burst.messages, burst.permit);
+        self.down.emit_burst(burst.messages, burst.permit);
     }
 }

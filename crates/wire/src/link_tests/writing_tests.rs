@@ -89,7 +89,8 @@ impl Writer {
 
     fn flush(&mut self) -> Poll<io::Result<()>> {
         let Self { link, shared, peer, seen, got, done, .. } = self;
-        let flushed = link.poll_flush(&mut cx(), |token| {
+        let flushed = link.poll_flush(&mut cx(), |sent| {
+            let token = sent.into_token().expect("there are no bursts");
             decode_new(&shared.borrow().output, peer, seen, got);
             assert_eq!(token, *done, "tokens are returned once and in order");
             assert!(
