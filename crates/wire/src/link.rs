@@ -231,6 +231,10 @@ where
             Check::Failed(error) => return Some(error),
         }
         self.set_alarm(waker);
+        if !self.alarm.is_registered() {
+            // With an alarm, even one that is never due, the thread's clock is read without a system call.
+            self.alarm.set(Tick::NEVER, waker);
+        }
         None
     }
 

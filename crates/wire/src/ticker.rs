@@ -130,10 +130,16 @@ impl Alarm {
         self.due
     }
 
+    /// Whether the alarm has been set, which keeps the ticker running.
+    #[inline]
+    pub(crate) fn is_registered(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// Whether the alarm is set for a later time than `now`, and for `due` or earlier.
     #[inline]
     pub(crate) fn covers(&self, due: Tick, now: Tick) -> bool {
-        self.due > now && self.due <= due
+        self.is_registered() && self.due > now && self.due <= due
     }
 
     /// Sets the alarm to wake `waker` at `due`. Replaces an earlier setting.
