@@ -240,6 +240,11 @@ impl PartialBytes {
         self.bytes > self.budget.allowance()
     }
 
+    /// Whether no bytes are held.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
     /// Sets the number of bytes held.
     pub fn set(&mut self, bytes: usize) {
         let before = mem::replace(&mut self.bytes, bytes);

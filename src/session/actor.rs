@@ -193,6 +193,9 @@ impl Session {
 
     /// Reads from the client until it has sent nothing more, the turn's steps are used up, or a limit is reached.
     fn read(&mut self, ctx: &mut Context<Self>, task: &mut task::Context<'_>) {
+        if matches!(self.state, SessionState::Open) && self.down.channel.skip_turn() {
+            return;
+        }
         self.down.channel.begin_turn();
         let reads_each = self.reads_each();
         while matches!(self.state, SessionState::Open) && self.ending.is_none() {

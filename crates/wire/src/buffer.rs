@@ -3,7 +3,16 @@
 //! A link holds no buffer between two turns unless its socket is blocked. Idle connections therefore use no
 //! memory for buffers, and busy ones do not allocate.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    future::Future,
+    io,
+    pin::pin,
+    task::{Context, Poll},
+};
+
+use bytes::{BufMut, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Number of bytes read from a socket at once.
 pub(super) const READ_BYTES: usize = 64 * 1024;
@@ -56,4 +65,16 @@ pub(super) fn give_back(mut buffer: Vec<u8>) {
     let kept = WRITE.take();
     let fits = buffer.capacity() <= WRITE_BYTES_MAX && buffer.capacity() > kept.capacity();
     WRITE.set(if fits { buffer } else { kept });
+}
+
+/// Reads at most `room` bytes from the socket into `payload`, behind those that it has.
+pub(super) fn poll_read_into<S: AsyncRead + Unpin>(
+    socket: &mut S,
+    payload: &mut BytesMut,
+    room: usize,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut limited = payload.limit(room);
+    // A pending read keeps no data: reading into a buffer is cancel safe.
+    pin!(socket.read_buf(&mut limited)).poll(cx)
 }

@@ -9,6 +9,7 @@
 //! [`Decoder`] and [`Outbox`] do no input or output; [`Link`] connects them to a socket. Sizes are checked as
 //! soon as the header of a frame is read, before memory is allocated for its payload (guarantee C4).
 
+mod arrival;
 mod buffer;
 mod burst;
 mod close;

@@ -2,18 +2,18 @@
 //! written.
 
 use std::{
-    future::Future,
     io,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
     Burst, BurstLimits, CloseFrame, Closing, Decoder, Incoming, Limits, LivenessConfig, LivenessError,
     Message, Outbox, Role, Sent, WireError,
+    arrival::Arrival,
     buffer::{self, READ_BYTES, ReadBuffer},
     liveness::{Check, Liveness},
     quota::Quota,
@@ -62,6 +62,8 @@ pub struct Link<S, T> {
     scratch: Option<Box<ReadBuffer>>,
     /// Bytes that were read but not decoded when the last turn ended.
     rest: Option<Box<Bytes>>,
+    /// Whether the socket may have something to read.
+    arrival: Arrival,
     eof: bool,
     /// Whether the socket may hold bytes that it has taken and not passed on, as a buffered stream does.
     unflushed: bool,
@@ -88,6 +90,7 @@ where
             outbox: Outbox::new(role),
             scratch: None,
             rest: kept(rest),
+            arrival: Arrival::default(),
             eof: false,
             unflushed: false,
             allowance: usize::MAX,
@@ -193,6 +196,17 @@ where
                 return Poll::Ready(Ok(self.noted(incoming)));
             }
         }
+    }
+
+    /// Begins a turn that reads nothing, if there is nothing to read: [`Link::poll_next`] was pending because the socket
+    /// had nothing, and the socket has not woken the owner since. Returns false if the owner must read, which it must
+    /// also do in another task.
+    pub fn skip_reading(&mut self) -> bool {
+        let skips = self.arrival.is_awaited();
+        if skips {
+            self.quota = Quota::new();
+        }
+        skips
     }
 
     /// Whether the quota is used up. If so, the owner is woken for another turn.
@@ -395,6 +409,7 @@ where
     }
 
     fn poll_forget(&mut self, cx: &mut Context<'_>) -> Poll<Result<Incoming, LinkError>> {
+        self.arrival.forget();
         while !self.is_turn_over(cx) {
             let sink = self.scratch.get_or_insert_with(buffer::take_read);
             let mut buffer = ReadBuf::new(&mut sink.bytes);
@@ -450,6 +465,9 @@ where
         }
         let Some(scratch) = &mut self.scratch else { return Ok(None) };
         let mut input = scratch.rest();
+        if input.is_empty() {
+            return Ok(None);
+        }
         let frames = &mut self.quota.frames;
         let incoming = match self.decoder.decode_burst(&mut input, frames, &self.bursts) {
             Some(burst) => Some(Incoming::Burst(burst)),
@@ -463,14 +481,17 @@ where
         if let Some((payload, room)) = self.decoder.direct(DIRECT_FROM) {
             // A few bytes of a message are not left for another turn.
             let room = if room <= self.quota.bytes() + READ_BYTES { room } else { self.quota.bytes() };
-            let count = ready!(poll_read_into(&mut self.socket, payload, room, cx))?;
+            let socket = &mut self.socket;
+            let count =
+                ready!(self.arrival.poll(cx, |cx| buffer::poll_read_into(socket, payload, room, cx)))?;
             self.read(count);
             return Poll::Ready(Ok(self.decoder.filled(count)?));
         }
         let scratch = self.scratch.get_or_insert_with(buffer::take_read);
         let room = self.room.saturating_sub(self.decoder.unfinished()).max(LEAST).min(scratch.bytes.len());
         let mut buffer = ReadBuf::new(&mut scratch.bytes[..room]);
-        ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buffer))?;
+        let socket = Pin::new(&mut self.socket);
+        ready!(self.arrival.poll(cx, |cx| socket.poll_read(cx, &mut buffer)))?;
         let count = buffer.filled().len();
         (scratch.at, scratch.end) = (0, count);
         self.read(count);
@@ -497,15 +518,4 @@ impl<S, T> Drop for Link<S, T> {
 /// Bytes that wait to be decoded. Most connections have none, so they are boxed.
 fn kept(rest: Bytes) -> Option<Box<Bytes>> {
     (!rest.is_empty()).then(|| Box::new(rest))
-}
-
-fn poll_read_into<S: AsyncRead + Unpin>(
-    socket: &mut S,
-    payload: &mut BytesMut,
-    room: usize,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let mut limited = payload.limit(room);
-    // A pending read keeps no data: reading into a buffer is cancel safe.
-    pin!(socket.read_buf(&mut limited)).poll(cx)
 }

@@ -20,7 +20,19 @@ impl Connector {
         if is_awaiting || self.waiting.is_gated() {
             return self.hold_back(task);
         }
+        self.read_channel(task);
+        if let ConnectorState::Up(channel) = &mut self.state
+            && let Some(error) = channel.check_liveness(task.waker())
+        {
+            self.on_liveness_error(error);
+        }
+    }
+
+    fn read_channel(&mut self, task: &mut task::Context<'_>) {
         let ConnectorState::Up(channel) = &mut self.state else { return };
+        if self.yielding.is_none() && self.recovering.is_none() && channel.skip_turn() {
+            return;
+        }
         channel.begin_turn();
         if !self.reads_each()
             && let ConnectorState::Up(channel) = &mut self.state
@@ -41,9 +53,6 @@ impl Connector {
         channel.end_turn();
         if let Some(yielding) = &mut self.yielding {
             yielding.on_read(has_read, channel.is_reading(), self.upstream.close_timeout);
-        }
-        if let Some(error) = channel.check_liveness(task.waker()) {
-            self.on_liveness_error(error);
         }
     }
 

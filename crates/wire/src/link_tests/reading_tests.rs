@@ -1,5 +1,9 @@
 //! Tests that received messages are read once, in order, up to the end of the connection.
 
+use std::future::poll_fn;
+
+use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
 use super::*;
 
 /// A message that a peer sends in any number of frames, with control frames in between.
@@ -192,4 +196,51 @@ proptest! {
         }
         prop_assert!(shared.borrow().input.is_empty(), "all input is read");
     }
+}
+
+/// A link on a socket that wakes its owner, and the other end.
+fn waking_link() -> (Link<DuplexStream, usize>, DuplexStream) {
+    let (ours, theirs) = duplex(1 << 16);
+    (Link::new(ours, Role::Client, LIMITS, &LivenessConfig::OFF, Bytes::new()), theirs)
+}
+
+#[actix::test]
+async fn reading_is_skipped_until_the_socket_wakes_the_owner() {
+    let (mut link, mut theirs) = waking_link();
+    poll_fn(|cx| {
+        assert!(!link.skip_reading(), "the socket was not polled yet");
+        assert!(link.poll_next(cx).is_pending());
+        link.end_turn();
+        assert!(link.skip_reading());
+        Poll::Ready(())
+    })
+    .await;
+    theirs.write_all(b"\x81\x01a").await.unwrap();
+    poll_fn(|cx| {
+        assert!(!link.skip_reading(), "something has arrived");
+        assert!(matches!(link.poll_next(cx), Poll::Ready(Ok(Incoming::Message(_)))));
+        link.end_turn();
+        assert!(!link.skip_reading(), "more may have arrived");
+        assert!(link.poll_next(cx).is_pending());
+        link.end_turn();
+        assert!(link.skip_reading());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+#[actix::test]
+async fn a_turn_without_reading_has_a_whole_quota() {
+    let (mut link, _theirs) = waking_link();
+    poll_fn(|cx| {
+        assert!(link.poll_next(cx).is_pending());
+        link.end_turn();
+        for turn in 0..100 {
+            assert!(link.skip_reading());
+            link.push(Message::Text("a".into()), turn).unwrap();
+            assert!(link.poll_flush(cx, drop).is_ready(), "turn {turn}");
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
