@@ -86,8 +86,6 @@ struct EventRow<R> {
     count: u64,
     /// Number of events at the front that are written, and whose obligations are not taken yet.
     written: u64,
-    /// When the first event was queued.
-    since: Instant,
     /// The obligations of all events.
     owed: R,
 }
@@ -172,7 +170,7 @@ impl<T: Obligation> InFlight<T> {
 
     /// Adds an event that was queued for the socket. When replies match by key, events without one await no reply.
     pub fn sent(&mut self, event: EventNumber, tags: Tags, owed: T, now: Instant) {
-        self.list_row();
+        self.list_row(now);
         let awaits_reply =
             self.mode == settings::ExchangeMode::Request && (!self.correlated || tags.key.is_some());
         let (owed, limit) = (Some(owed), self.timeout);
@@ -182,8 +180,13 @@ impl<T: Obligation> InFlight<T> {
     }
 
     /// Adds `count` events from `first` on that were queued for the socket, each as one message. They await no reply, and
-    /// have no tags. Call it only in stream mode.
-    pub fn sent_row(&mut self, (first, count): (EventNumber, u64), owed: T::Row, now: Instant) {
+    /// have no tags, and their time does not count. Call it only in stream mode.
+    pub fn sent_row(
+        &mut self,
+        (first, count): (EventNumber, u64),
+        owed: T::Row,
+        now: impl FnOnce() -> Instant,
+    ) {
         let owed = match &mut self.row {
             Some(row) if row.first.0 + row.count == first.0 => match T::join(&mut row.owed, owed) {
                 Ok(()) => return row.count += count,
@@ -191,18 +194,19 @@ impl<T: Obligation> InFlight<T> {
             },
             _ => owed,
         };
-        self.list_row();
-        self.row = Some(EventRow { first, count, written: 0, since: now, owed });
+        if self.row.is_some() {
+            self.list_row(now());
+        }
+        self.row = Some(EventRow { first, count, written: 0, owed });
     }
 
     /// Gives each event of the row an entry, because an event follows that does not belong to it.
-    fn list_row(&mut self) {
+    fn list_row(&mut self, now: Instant) {
         let Some(row) = self.row.take() else { return };
         debug_assert!(row.written == 0, "the obligations of written events have been taken");
         for (event, owed) in (row.first.0..).zip(row.owed) {
             let (event, owed, limit) = (EventNumber(event), Some(owed), self.timeout);
-            let entry =
-                InFlightEvent { event, tags: None, owed, awaits_reply: false, since: row.since, limit };
+            let entry = InFlightEvent { event, tags: None, owed, awaits_reply: false, since: now, limit };
             self.entries.push_back(entry);
         }
     }
@@ -225,8 +229,8 @@ impl<T: Obligation> InFlight<T> {
     }
 
     /// Records that the oldest queued event was written. Returns its obligation if it awaits no reply, except for an event
-    /// of the row; see [`InFlight::settle_row`].
-    pub fn written(&mut self, now: Instant) -> Option<T> {
+    /// of the row; see [`InFlight::settle_row`]. `now` is called if it awaits a reply.
+    pub fn written(&mut self, now: impl FnOnce() -> Instant) -> Option<T> {
         self.is_partly_written = false;
         if let Some(row) = self.row.as_mut().filter(|row| self.entries.is_empty() && row.written < row.count)
         {
@@ -237,7 +241,7 @@ impl<T: Obligation> InFlight<T> {
         let entry = self.entries.get_mut(self.written)?;
         self.last_written = Some(entry.event);
         if entry.awaits_reply {
-            (entry.since, entry.limit) = (now, self.timeout);
+            (entry.since, entry.limit) = (now(), self.timeout);
             self.written += 1;
             return None;
         }
@@ -247,13 +251,13 @@ impl<T: Obligation> InFlight<T> {
 
     /// Records that the `count` oldest queued events were written, which were sent as rows. Appends the obligations of those
     /// that are no longer in the row to `owed`; for the others, see [`InFlight::settle_row`].
-    pub fn written_row(&mut self, count: u64, owed: &mut Vec<T>, now: Instant) {
+    pub fn written_row(&mut self, count: u64, owed: &mut Vec<T>, mut now: impl FnMut() -> Instant) {
         match &mut self.row {
             Some(row) if self.entries.is_empty() && row.count - row.written >= count => {
                 row.written += count;
                 self.last_written = Some(EventNumber(row.first.0 + row.written - 1));
             }
-            _ => owed.extend((0..count).filter_map(|_| self.written(now))),
+            _ => owed.extend((0..count).filter_map(|_| self.written(&mut now))),
         }
     }
 
@@ -358,13 +362,14 @@ impl<T: Obligation> InFlight<T> {
 
     /// Takes all unsettled events, oldest first, because the connection has ended.
     pub fn end(&mut self) -> Vec<Unsettled<T>> {
-        self.list_row();
         let written = mem::take(&mut self.written);
         let is_partly_written = mem::take(&mut self.is_partly_written);
         self.overdue = 0;
-        let entries = mem::take(&mut self.entries);
-        let unsettled = entries.into_iter().enumerate().filter_map(|(at, entry)| {
-            let InFlightEvent { event, tags, owed, .. } = entry;
+        let entries = mem::take(&mut self.entries).into_iter();
+        let entries = entries.map(|InFlightEvent { event, tags, owed, .. }| (event, tags, owed));
+        let row = self.row.take().into_iter().flat_map(|row| (row.first.0..).zip(row.owed));
+        let row = row.map(|(event, owed)| (EventNumber(event), None, Some(owed)));
+        let unsettled = entries.chain(row).enumerate().filter_map(|(at, (event, tags, owed))| {
             let correlation = tags.and_then(|tags| tags.correlation);
             let written = match at.cmp(&written) {
                 Ordering::Less => Written::Whole,

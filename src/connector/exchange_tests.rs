@@ -196,7 +196,7 @@ fn send_row(exchange: &mut InFlight<u64>, model: &mut Model, count: u64, now: In
         return;
     }
     let first = model.sent.len() as u64;
-    exchange.sent_row((EventNumber(first), count), first..first + count, now);
+    exchange.sent_row((EventNumber(first), count), first..first + count, || now);
     let deadline = now + model.timeout;
     let sent = Sent { key: None, is_in_row: true, stage: Stage::Queued, since: now, deadline };
     model.sent.extend((0..count).map(|_| sent));
@@ -204,7 +204,7 @@ fn send_row(exchange: &mut InFlight<u64>, model: &mut Model, count: u64, now: In
 
 /// Records that an event is written. Returns its obligation, if it awaits no reply.
 fn write(exchange: &mut InFlight<u64>, now: Instant) -> Option<u64> {
-    let mut settled = exchange.written(now);
+    let mut settled = exchange.written(|| now);
     exchange.settle_row(|row, written| {
         assert_eq!(written, 1);
         settled = row.next();
@@ -219,7 +219,7 @@ fn write_row(exchange: &mut InFlight<u64>, model: &mut Model, count: u64, now: I
     }
     let count = count.min(model.unsettled().len() as u64);
     let mut settled = Vec::new();
-    exchange.written_row(count, &mut settled, now);
+    exchange.written_row(count, &mut settled, || now);
     exchange.settle_row(|row, written| settled.extend(row.by_ref().take(written as usize)));
     let expected: Vec<_> = (0..count).filter_map(|_| model.written(now)).collect();
     assert_eq!(settled, expected);

@@ -102,7 +102,7 @@ mod tests {
                         is_partly_written = true;
                     }
                     Step::Write if written < sent => {
-                        exchange.written(now);
+                        exchange.written(|| now);
                         unwritten.written();
                         (written, is_partly_written) = (written + 1, false);
                     }

@@ -19,7 +19,10 @@ use crate::{
     net::Stream,
     settings::SlowConsumer,
     turn::now_ns,
-    wire::{Burst, Message, Sent},
+    wire::{
+        Burst, Message, Sent,
+        ticker::{self, Tick},
+    },
 };
 
 /// Maximum number of bytes that are queued for the socket at a time if there is a backlog: enough for one or
@@ -70,6 +73,8 @@ pub(super) struct Downstream {
     drops: bool,
     /// Where messages that were written or dropped are counted.
     figures: Arc<SessionFigures>,
+    /// The tick in which the figures last learned that messages were written.
+    active: Tick,
 }
 
 /// The messages that a policy keeps; `None` if it drops none.
@@ -95,7 +100,7 @@ impl Downstream {
     pub(super) fn new(channel: ClientChannel, policy: SlowConsumer, figures: Arc<SessionFigures>) -> Self {
         let backlog = keep(policy).map(|keep| Box::new(Backlog::new(keep)));
         let drops = backlog.is_some();
-        Self { channel, barrier: None, backlog, drops, figures }
+        Self { channel, barrier: None, backlog, drops, figures, active: Tick::NEVER }
     }
 
     /// Applies another policy, from the next message on. Messages that are being dropped are dropped as before.
@@ -163,9 +168,18 @@ impl Downstream {
         });
         if written.messages > 0 {
             self.figures.count(|tally| tally.sent.add(written));
-            self.figures.active(now_ns());
+            self.record_activity();
         }
         flushed
+    }
+
+    /// Records that messages were written. The time of day is read once for each tick, not for each write.
+    fn record_activity(&mut self) {
+        let tick = ticker::now();
+        if tick != self.active {
+            self.active = tick;
+            self.figures.active(now_ns());
+        }
     }
 
     /// Moves frames from the backlog to the socket's queue, up to [`AHEAD`] bytes. Returns false when there

@@ -38,7 +38,7 @@ impl Connector {
         let ConnectorState::Up(channel) = &mut self.state else { return };
         let sending = Sending { part: Part::Last, bytes: messages.bytes(), _permit: Some(permit) };
         channel.link().push_burst(messages, sending);
-        self.exchange.sent_row((tickets.first(), tickets.left()), tickets, Instant::now());
+        self.exchange.sent_row((tickets.first(), tickets.left()), tickets, Instant::now);
     }
 
     /// Passes on the upstream's messages of a burst, as pushes.

@@ -54,7 +54,7 @@ impl Connector {
                 sent.message(sending.bytes);
                 match sending.part {
                     Part::Last => {
-                        if let Some(ticket) = exchange.written(now()) {
+                        if let Some(ticket) = exchange.written(&mut now) {
                             if delivered.capacity() == 0 {
                                 delivered = DELIVERED.take();
                             }
@@ -70,7 +70,7 @@ impl Connector {
             }
             Sent::Burst { messages, bytes, .. } => {
                 sent.add(TrafficTotals { messages, bytes });
-                exchange.written_row(messages, &mut delivered, now());
+                exchange.written_row(messages, &mut delivered, &mut now);
             }
         });
         if let Some(traffic) = &self.traffic {
