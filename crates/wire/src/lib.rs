@@ -24,6 +24,7 @@ pub mod memory;
 mod outbox;
 mod quota;
 mod room;
+mod short_queue;
 pub mod ticker;
 
 pub use burst::{Burst, BurstLimits};

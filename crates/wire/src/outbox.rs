@@ -8,6 +8,7 @@ use super::{
     Burst, CloseFrame, Message, Role, buffer,
     frame::{Header, Opcode, apply_mask},
     mask,
+    short_queue::ShortQueue,
 };
 use crate::memory;
 
@@ -51,7 +52,7 @@ pub struct Outbox<T> {
     /// Number of bytes written since the connection began.
     written: u64,
     /// The end of each frame, in bytes since the connection began.
-    marks: VecDeque<(u64, Mark<T>)>,
+    marks: ShortQueue<(u64, Mark<T>)>,
     /// Number of pongs among the queued frames.
     pongs: u8,
     /// The latest pong that did not fit in the queue.
@@ -110,7 +111,7 @@ impl<T> Outbox<T> {
             tail_at: 0,
             queued: 0,
             written: 0,
-            marks: VecDeque::new(),
+            marks: ShortQueue::new(),
             pongs: 0,
             pong_waiting: None,
             closed: false,
@@ -265,7 +266,7 @@ impl<T> Outbox<T> {
             buffer::give_back(mem::take(&mut self.tail));
             self.tail_at = 0;
             memory::shrink_if_idle(&mut self.chunks);
-            memory::shrink_if_idle(&mut self.marks);
+            self.marks.shrink_if_idle();
         }
     }
 
