@@ -33,6 +33,10 @@ impl<T> ShortQueue<T> {
         }
     }
 
+    pub(super) fn front_mut(&mut self) -> Option<&mut T> {
+        self.first.as_mut().or_else(|| self.rest.front_mut())
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.first.iter().chain(&self.rest)
     }
@@ -62,6 +66,7 @@ mod tests {
                     let is_done = |front: &mut usize| *front % 3 != item % 3;
                     prop_assert_eq!(queue.pop_front_if(is_done), model.pop_front_if(is_done));
                 }
+                prop_assert_eq!(queue.front_mut(), model.front_mut());
                 prop_assert!(queue.iter().eq(&model));
             }
         }
