@@ -40,7 +40,7 @@ FITTING = 64 * 1024
 CACHES = ["--cache-sim=yes", "--I1=32768,8,64", "--D1=32768,8,64", "--LL=1048576,16,64"]
 # The parts of the proxy, by the names of functions. The first match counts.
 CENTRES = {
-    "frames to messages": r"decoder|Decoder|Header::parse|apply_mask|bytes_mut|ReadBuffer|poll_next|core::slice::<impl",
+    "frames to messages": r"decoder|Decoder|wire::burst|Header::parse|apply_mask|bytes_mut|ReadBuffer|poll_next|core::slice",
     "messages to events": r"poll_event|Channel<S,T>::decode|Inbound|decode_text|Budget|Value::size|Data::size",
     "session": r"session|[Ll]edger|[Tt]racker|sequencer|Delivery",
     "connector": r"connector|exchange",
