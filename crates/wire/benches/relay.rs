@@ -162,7 +162,7 @@ impl Connection for Link<TcpStream, ()> {
 
     fn queue(&mut self, piece: Piece) {
         match piece {
-            Piece::Burst(burst) => self.push_burst(&burst, |_| ()),
+            Piece::Burst(burst) => self.push_burst(burst, ()),
             Piece::Close(frame) => self.close(frame.as_ref()),
         }
     }
