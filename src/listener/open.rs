@@ -363,7 +363,7 @@ async fn accept_all(
         Ok(socket) => socket,
         Err(error) => return state.log_socket_error(SocketTask::Accept, &error),
     };
-    // Until the kernel has none left that it accepted before the socket had its options.
+    // Until the kernel has none left that it accepted before the socket had its options, and has passed them on.
     let mut options = AcceptedOptions::Uncertain;
     loop {
         let task = order.borrow_and_update().task;
@@ -407,11 +407,18 @@ async fn accept_one(
     socket: &AsyncFd<mio::net::TcpListener>,
     options: &mut AcceptedOptions,
 ) -> io::Result<(mio::net::TcpStream, SocketAddr)> {
+    let mut is_new = false;
     loop {
         match socket.readable().await?.try_io(|socket| socket.get_ref().accept()) {
-            Ok(accepted) => return accepted,
-            // There is none, so those that come inherit the options.
-            Err(_) => *options = AcceptedOptions::Inherited,
+            Ok(Ok((accepted, peer))) => {
+                if is_new && *options == AcceptedOptions::Uncertain {
+                    *options = AcceptedOptions::shown_by(&accepted);
+                }
+                return Ok((accepted, peer));
+            }
+            Ok(Err(error)) => return Err(error),
+            // There is none, so the next one comes after the socket had its options.
+            Err(_) => is_new = true,
         }
     }
 }

@@ -51,8 +51,16 @@ pub fn tune(socket: &impl AsFd, options: &TcpOptions) -> io::Result<()> {
 pub enum AcceptedOptions {
     /// They are those of its listening socket.
     Inherited,
-    /// The kernel may have accepted the connection before its listening socket had them.
+    /// The kernel may have accepted the connection before its listening socket had them, or not have passed them on.
     Uncertain,
+}
+
+impl AcceptedOptions {
+    /// What a connection shows of those that follow it. The kernel has accepted it after its listening socket had its
+    /// options. Some systems that run programs for Linux pass on none of them, such as gVisor.
+    pub fn shown_by(connection: &impl AsFd) -> Self {
+        if has_inherited(connection, Self::Uncertain) { Self::Inherited } else { Self::Uncertain }
+    }
 }
 
 /// Whether an accepted connection has the options of its listening socket from the start. Then they are set once for each

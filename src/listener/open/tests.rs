@@ -7,7 +7,7 @@ use tungstenite::{Message, WebSocket, client};
 
 use super::{queues::Queue, *};
 use crate::{
-    net::listen_to,
+    net::{TcpOptions, listen_to, tune_listening},
     server::{Registry, WorkerLoad},
     settings::{Settings, fixture::load},
 };
@@ -200,6 +200,29 @@ fn connection(to: &TcpListener) -> Accepted {
     let configuration = server.configurations.current();
     let socket = TcpStream::connect(peer).unwrap();
     Accepted { socket, options: AcceptedOptions::Uncertain, peer, pending, configuration }
+}
+
+/// Here the listening socket has no options. Some systems pass them on to no connection.
+#[actix::test]
+async fn connections_without_the_options_of_their_socket_are_asked_for_them() {
+    let inherited =
+        if cfg!(target_os = "linux") { AcceptedOptions::Inherited } else { AcceptedOptions::Uncertain };
+    for (has_options, expected) in [(false, AcceptedOptions::Uncertain), (true, inherited)] {
+        let listening = TcpListener::bind("127.0.0.1:0").unwrap();
+        listening.set_nonblocking(true).unwrap();
+        if has_options {
+            tune_listening(&listening, &TcpOptions::OFF).unwrap();
+        }
+        let address = listening.local_addr().unwrap();
+        let (socket, mut options) = (register(listening).unwrap(), AcceptedOptions::Uncertain);
+        // Before the second one, the queue is known to be empty.
+        for _ in 0..2 {
+            let connecting = blocking(move || TcpStream::connect(address).unwrap());
+            let (accepted, _client) = tokio::join!(accept_one(&socket, &mut options), connecting);
+            accepted.unwrap();
+        }
+        assert_eq!(options, expected);
+    }
 }
 
 #[actix::test]
