@@ -334,16 +334,11 @@ impl Actor for Session {
 }
 
 impl Drop for Session {
-    /// Ends the upstream side of a session that panicked, or whose worker thread ended.
+    /// Reports the end of a session that panicked.
     fn drop(&mut self) {
-        if !matches!(self.state, SessionState::Over) {
-            if std::thread::panicking() {
-                log::error!("session died session={self}");
-                self.account_end(&CloseIntent::Gone(EndCause::Internal));
-            }
-            if let Some(supervisor) = &self.links.supervisor {
-                supervisor.over(CloseIntent::Gone(EndCause::ClientGone).to_upstream());
-            }
+        if std::thread::panicking() && !matches!(self.state, SessionState::Over) {
+            log::error!("session died session={self}");
+            self.account_end(&CloseIntent::Gone(EndCause::Internal));
         }
     }
 }

@@ -105,7 +105,7 @@ pub struct SessionLinks {
     pub announced: Option<Announced>,
     /// The errors pipelines.
     pub errors: LazyChain,
-    /// The supervisor, if the route has an upstream.
+    /// The supervisor; `None` if the route has no upstream, or once the session has reported its end.
     pub supervisor: Option<SupervisorEdge>,
     /// The upstream's `buffer`, if the route has an upstream. Error replies about pushes use it until the client has read
     /// them, so that the proxy reads no faster from an upstream whose pushes fail than the client reads.
@@ -114,6 +114,21 @@ pub struct SessionLinks {
     pub replies_errors: bool,
     /// Gets the data of the client's first event, if that selects the endpoint.
     pub first_data: Option<FirstData>,
+}
+
+impl Drop for SessionLinks {
+    /// Ends the upstream side of a session that panicked, or whose worker thread ended. The supervisor lives until it gets
+    /// this message, and would connect again and again.
+    fn drop(&mut self) {
+        if let Some(supervisor) = &self.supervisor {
+            supervisor.over(Some(client_gone()));
+        }
+    }
+}
+
+/// The close frame for the upstream when the client has disappeared.
+pub(super) fn client_gone() -> CloseFrame {
+    CloseFrame::new(1001, "client is gone")
 }
 
 /// Takes the data of a client's first event.

@@ -3,6 +3,7 @@
 
 use std::{
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -16,7 +17,7 @@ use actix_rt::net::{TcpListener, TcpStream};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{UpstreamStart, start};
+use super::{UpstreamStart, link_actors, start};
 use crate::{
     codec::Codec,
     event::{Data, Event},
@@ -431,6 +432,30 @@ fn a_session_that_panics_ends_only_its_own_connection() {
         drop(upstream);
         bed.gone().await;
         assert_echoes(bystander).await;
+    });
+}
+
+/// The supervisor lives until it gets `SessionOver`, which the session has not sent.
+#[test]
+fn a_session_that_panics_while_it_starts_leaves_no_supervisor() {
+    on_worker(async {
+        let mut bed = TestBed::new(PROXY);
+        let (parts, _client) = bed.parts().await;
+        let (begun, mut upstream) = bed.upstream().await;
+        let (tracker, figures, budget) =
+            (Arc::clone(&parts.tracker), Arc::clone(&parts.figures), Arc::clone(&parts.global_budget));
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            Session::start(parts, |session| {
+                let ids = (&tracker, &figures, None);
+                let _links = link_actors(session, ids, &budget, LIMITS.buffer, bed.route(), Some(begun));
+                panic!("a session, on purpose")
+            })
+        }));
+        assert!(started.is_err());
+        drop(tracker);
+        assert_eq!(upstream.close_code().await, 1001);
+        drop(upstream);
+        bed.gone().await;
     });
 }
 

@@ -15,7 +15,11 @@ use crate::{
     figures::{SessionPhase, SessionTotals},
     flow::Cause,
     log::Quoted,
-    session::{end_cause::EndCause, known::LoggedClaims, messages::Drain},
+    session::{
+        end_cause::EndCause,
+        known::LoggedClaims,
+        messages::{Drain, client_gone},
+    },
     wire::{CloseFrame, ticker::TICK},
 };
 
@@ -162,7 +166,7 @@ impl Session {
     fn over(&mut self, intent: &CloseIntent, ctx: &mut Context<Self>) {
         self.account_end(intent);
         self.state = SessionState::Over;
-        if let Some(supervisor) = &self.links.supervisor {
+        if let Some(supervisor) = self.links.supervisor.take() {
             supervisor.over(intent.to_upstream());
         }
         ctx.stop();
@@ -290,7 +294,7 @@ impl CloseIntent {
     /// The close frame for the upstream: the client's, or 1001 when the client has disappeared.
     pub(super) fn to_upstream(&self) -> Option<CloseFrame> {
         match self {
-            Self::Gone(_) => Some(CloseFrame::new(1001, "client is gone")),
+            Self::Gone(_) => Some(client_gone()),
             _ => self.frame().cloned(),
         }
     }
