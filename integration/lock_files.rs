@@ -1,5 +1,5 @@
-//! The lock files of `loom/` and `fuzz/`, which are workspaces of their own, agree with the root's. Cargo would need the
-//! packages of these workspaces to check it.
+//! The lock files of `loom/` and `fuzz/`, which are separate workspaces, agree with the lock file of the root. Cargo would
+//! need the packages of these workspaces to check it.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
