@@ -27,7 +27,8 @@ const RESERVED_PER_DIRECTION: usize = 16 * 1024;
 ///
 /// When it is used up, the proxy reads for a session only while the session holds less than 16 KiB in that
 /// direction. So the bytes in use exceed the limit by at most that much and one read (64 KiB) per direction
-/// of a session.
+/// of a session. Memory that is reserved for bytes which have not arrived takes at most half of the limit for
+/// each worker thread, because a thread counts it at the end of a turn.
 #[derive(Debug)]
 pub struct GlobalBudget {
     limit: AtomicUsize,
