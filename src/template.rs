@@ -43,7 +43,7 @@ pub struct Facts<'a> {
     pub request: router::Request<'a>,
     /// The route's name.
     pub route: &'a str,
-    /// What is known of the client; `None` on a route without authentication.
+    /// The identity of the client; `None` on a route without authentication.
     pub identity: Option<&'a Identity>,
 }
 

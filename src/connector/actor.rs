@@ -6,7 +6,7 @@
 //! * [`overdue`]: makes events fail whose reply is overdue.
 //! * [`recovering`]: passes messages through the session's journal.
 //! * [`replacing`]: reports that the connection replaces another one.
-//! * [`announced`]: has the session move when the upstream announces that it closes.
+//! * [`announced`]: makes the session move when the upstream announces that it closes.
 //! * [`adopting`]: continues with other settings.
 //! * [`options`]: sets the options of the socket.
 //! * [`ending`], [`yielding`]: end the connection, at once or when nothing is in flight.

@@ -78,7 +78,7 @@ pub struct OpenSocket {
     pub address: SocketAddr,
     /// The entry of the settings from which the socket comes.
     pub bind: String,
-    /// What the task is to do.
+    /// The order of the task.
     order: watch::Sender<Order>,
     /// Resolves when the task that accepts has ended.
     accepting: oneshot::Receiver<()>,
@@ -102,7 +102,7 @@ enum AcceptTask {
     Leave,
 }
 
-/// What becomes of the connections that the kernel has accepted for a socket that a listener gives up.
+/// Who takes the connections that the kernel has accepted for a socket that a listener gives up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backlog {
     /// The listener accepts them.

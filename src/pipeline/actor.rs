@@ -64,7 +64,7 @@ impl Drop for Pipeline {
 
 impl Pipeline {
     /// Starts a pipeline with one program. Port `out` leads to `out`, ports `reply` and `err` to the session,
-    /// `to_session`. `room` is the capacity of the pipeline's mailbox in messages. `announced` has the session move.
+    /// `to_session`. `room` is the capacity of the pipeline's mailbox in messages. `announced` makes the session move.
     pub(super) fn start(
         program: Running,
         out: Output,

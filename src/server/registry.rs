@@ -78,7 +78,7 @@ pub struct SessionInfo {
     pub route: Arc<Route>,
     /// The client's address.
     pub peer: SocketAddr,
-    /// What is known of the client, by its latest credential; `None` on a route without authentication.
+    /// The identity of the client, by its latest credential; `None` on a route without authentication.
     pub known: Option<Box<KnownClient>>,
     /// When the session's handshake was accepted.
     pub since: Instant,

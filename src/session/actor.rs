@@ -89,7 +89,7 @@ pub struct Session {
     state: SessionState,
     /// The deadline of the current state; see [`Session::due`].
     deadline: Deadline,
-    /// What is known of the client; `None` on a route without authentication.
+    /// The identity of the client; `None` on a route without authentication.
     known: Option<Box<KnownClient>>,
     /// The renewals of the client's credential; `None` if there can be none.
     renewals: Option<Box<Renewals>>,

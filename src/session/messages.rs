@@ -50,7 +50,7 @@ pub struct Parts {
     pub rest: Bytes,
     /// `$request` and `$session`; `None` when no program of the route reads metadata.
     pub meta: Option<Arc<Record>>,
-    /// What is known of the client; `None` on a route without authentication.
+    /// The identity of the client; `None` on a route without authentication.
     pub known: Option<KnownClient>,
     /// How the client renews its credential; `None` if it cannot.
     pub renewal: Option<Renewal>,

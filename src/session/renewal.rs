@@ -87,7 +87,7 @@ impl Renewals {
         &self.renewal.method
     }
 
-    /// Continues with other settings of the method. A check in progress goes on.
+    /// Continues with other settings of the method. A check in progress continues.
     pub(super) fn adopt(&mut self, renewal: Renewal) {
         let announce = self.renewal.announce.take();
         self.renewal = Renewal { announce, ..renewal };

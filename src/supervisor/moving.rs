@@ -31,7 +31,7 @@ pub enum Moving<D, S> {
     Replacing(S),
     /// A connector has been started on the other connection. It has not been released yet.
     Started(S),
-    /// The connector did not become quiet in time and goes on. It has not been released yet.
+    /// The connector did not become quiet in time, and continues. It has not been released yet.
     Returning(S),
 }
 
@@ -149,7 +149,7 @@ impl<D, S> Moving<D, S> {
         }
     }
 
-    /// The connector did not become quiet in time, and goes on.
+    /// The connector did not become quiet in time, and continues.
     pub fn stayed(&mut self) -> MoveStep<D> {
         match std::mem::replace(self, Self::No) {
             Self::Yielding(other, slot) => {
@@ -190,7 +190,7 @@ impl<D, S> Moving<D, S> {
         }
     }
 
-    /// The session stays from now on. A move whose other connection is up goes on, and so does the dial of the next
+    /// The session stays from now on. A move whose other connection is up continues, and so does the dial of the next
     /// connection.
     pub fn call_off(&mut self) {
         if let Self::Dialing(_) = self {

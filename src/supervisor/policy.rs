@@ -42,7 +42,7 @@ impl Policy {
         Self { restart, attempt: 0, recent: VecDeque::new(), gave_up: false }
     }
 
-    /// Uses other settings. What is known of the last restarts stays.
+    /// Uses other settings. The record of the last restarts stays.
     pub fn set_restart(&mut self, restart: &Arc<Restart>) {
         self.restart = Arc::clone(restart);
     }

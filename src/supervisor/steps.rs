@@ -4,7 +4,7 @@
 
 use super::{child, children::Next};
 
-/// The end of a connection, as far as the steps depend on it.
+/// The facts about the end of a connection that determine the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The session moves: the connector has served its events, and has closed its connection.

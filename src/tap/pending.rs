@@ -68,7 +68,7 @@ impl PendingEvents {
         }
     }
 
-    /// Notes why an event has failed.
+    /// Records why an event has failed.
     pub fn failed(&mut self, event: EventNumber, reason: Reason) {
         self.events.entry(event).or_default().reason = Some(reason);
     }

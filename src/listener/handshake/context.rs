@@ -46,7 +46,7 @@ pub(super) struct RequestContext {
     pub(super) subprotocols: Vec<String>,
     /// The route, once it is selected.
     pub(super) route: Option<Arc<Route>>,
-    /// What is known of the client, once it is authenticated; `None` on a route without authentication.
+    /// The identity of the client, once it is authenticated; `None` on a route without authentication.
     pub(super) identity: Option<Arc<Identity>>,
     /// The method that accepted the client; `None` on a route without authentication.
     pub(super) authenticator: Option<Arc<Authenticator>>,

@@ -108,7 +108,7 @@ impl Session {
         tapping.arrived(event, &request(event, stage, binary, SubjectData::Null, content));
     }
 
-    /// Notes why an event of the client failed.
+    /// Records why an event of the client failed.
     pub(super) fn tap_failure(&mut self, event: EventNumber, cause: Cause, failure: &Failure) {
         if cause != Cause::Message {
             return;
