@@ -21,12 +21,13 @@ fn timers(addr: SocketAddr, own_side: bool) -> Vec<u8> {
         .collect()
 }
 
-/// Number of connections in TIME_WAIT with this local or remote address.
-fn time_waits(addr: SocketAddr, own_side: bool) -> usize {
+/// Whether a connection is in TIME_WAIT, with these addresses at the side that waits. An earlier test may have left other
+/// connections in TIME_WAIT at one of its ports.
+fn is_waiting(local: SocketAddr, remote: SocketAddr) -> bool {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let addr = written(addr);
-    rows.filter(|row| row[if own_side { 1 } else { 2 }] == addr && row[3] == "06").count()
+    let (local, remote) = (written(local), written(remote));
+    rows.into_iter().any(|row| row[1] == local && row[2] == remote && row[3] == "06")
 }
 
 /// By RFC 6455 section 7.1.1, the server ends the TCP connection first, so that it has the port in TIME_WAIT.
@@ -49,8 +50,13 @@ fn the_server_ends_the_connection_to_an_upstream_first() {
         assert!(matches!(conn.wait_end(), End::Close(end, _) if end == code), "{:?}", conn.end());
         assert_eq!(conn.peer_ended_first(), Some(false), "connection {number}");
     }
-    wait_for("the server's sockets to wait", PATIENCE, || time_waits(upstream.addr(), true) == 2);
-    assert_eq!(time_waits(upstream.addr(), false), 0, "no connection of the proxy is in TIME_WAIT");
+    let (server, proxy_sides) = (upstream.addr(), [0, 1].map(|number| upstream.conn(number).peer()));
+    wait_for("the server's sockets to wait", PATIENCE, || {
+        proxy_sides.iter().all(|proxy_side| is_waiting(server, *proxy_side))
+    });
+    for proxy_side in proxy_sides {
+        assert!(!is_waiting(proxy_side, server), "the connection of the proxy is in TIME_WAIT: {proxy_side}");
+    }
 }
 
 /// On the connection of a client, the proxy is the server.
@@ -61,9 +67,10 @@ fn the_proxy_ends_the_connection_of_a_client_first() {
     let mut raw = Raw::upgraded(proxy.addr());
     raw.send(&Frame::client(CLOSE, Frame::close_payload(1000, "")));
     raw.expect_closed(1000);
+    let client = raw.stream().local_addr().unwrap();
     drop(raw);
-    wait_for("the proxy's socket to wait", PATIENCE, || time_waits(proxy.addr(), true) == 1);
-    assert_eq!(time_waits(proxy.addr(), false), 0, "no connection of the client is in TIME_WAIT");
+    wait_for("the proxy's socket to wait", PATIENCE, || is_waiting(proxy.addr(), client));
+    assert!(!is_waiting(client, proxy.addr()), "the connection of the client is in TIME_WAIT");
 }
 
 #[test]

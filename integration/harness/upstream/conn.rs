@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufRead, BufReader, Write},
-    net::{Shutdown, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
@@ -40,6 +40,7 @@ pub enum End {
 #[derive(Debug)]
 pub struct Conn {
     head: Head,
+    peer: SocketAddr,
     /// `None` after the upstream has ended the connection.
     pub(super) writer: Mutex<Option<TcpStream>>,
     seen: Mutex<Seen>,
@@ -63,7 +64,13 @@ struct Seen {
 
 impl Conn {
     pub(super) fn new(head: Head, stream: TcpStream) -> Self {
-        Self { head, writer: Mutex::new(Some(stream)), seen: Mutex::default() }
+        let peer = stream.peer_addr().unwrap_or_else(|_| SocketAddr::from(([0; 4], 0)));
+        Self { head, peer, writer: Mutex::new(Some(stream)), seen: Mutex::default() }
+    }
+
+    /// The proxy's address of the connection.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
     }
 
     /// The request of the connection's handshake.
