@@ -87,8 +87,9 @@ impl Burst {
                 apply_mask(&mut payload, header.mask, 0);
             }
             let payload = payload.freeze();
-            match ByteString::try_from(payload.clone()) {
-                Ok(text) if header.opcode == Opcode::Text => Message::Text(text),
+            let text = (header.opcode == Opcode::Text).then(|| ByteString::try_from(payload.clone()));
+            match text {
+                Some(Ok(text)) => Message::Text(text),
                 _ => Message::Binary(payload),
             }
         })
