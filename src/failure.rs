@@ -110,8 +110,7 @@ pub enum ConnectFailure {
     Local,
     /// The attempt took longer than `connect_timeout`.
     Timeout,
-    /// There is no secure connection: the server's certificate is not accepted, or one side refuses the other in the
-    /// TLS handshake.
+    /// TLS failed: the proxy rejects the server's certificate, or one side rejects the TLS handshake.
     Tls,
     /// The response is not a valid WebSocket handshake, or agrees to something that was not offered.
     Handshake,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A rate limit. A rate of 0 is no limit.
+/// A rate limit. A rate of 0 disables the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// Maximum number of messages per second; `None` for no limit.

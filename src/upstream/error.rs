@@ -48,7 +48,7 @@ pub enum DialError {
     /// The host name has no address.
     #[error("host name cannot be resolved: {0}")]
     Resolve(LookupError),
-    /// There is no secure connection.
+    /// TLS failed.
     #[error("TLS: {0}")]
     Tls(TlsError),
     /// The socket failed.

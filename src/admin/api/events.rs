@@ -65,7 +65,7 @@ async fn show(state: web::Data<AdminState>, id: web::Path<String>) -> Result<Htt
     let found = state.server.failures.find(id);
     let event = found.ok_or_else(|| {
         ApiError::not_found(format!(
-            "event {id} has not failed or is no longer kept; at level debug, the log lists each failed event"
+            "event {id} has not failed, or its record was discarded; at level debug, the log lists each failed event"
         ))
     })?;
     Ok(answer::ok(&failed(&event)))

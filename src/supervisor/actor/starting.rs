@@ -56,7 +56,7 @@ impl Supervisor {
         !self.links.has_incoming && !self.has_journal() && self.hold().is_none()
     }
 
-    /// Starts with a connection that is up. No event precedes it, so there is no mark to wait for.
+    /// Starts with a connection that is up. It precedes all events, so the connector waits for no mark.
     fn begin_attached(&mut self, dialed: Box<Dialed>, ctx: &mut Context<Self>) -> Option<Edge<DataMessage>> {
         let (generation, destination) = (self.children.begin_own(), dialed.destination.clone());
         self.held = Held::serving(generation);
